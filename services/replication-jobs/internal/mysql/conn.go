@@ -1,0 +1,158 @@
+// Package mysql connects to MySQL and MariaDB servers and hides what differs between the two: positions, GTID sets,
+// statements and metadata.
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+const dialTimeout = 10 * time.Second
+
+// sessionMode keeps zero dates and explicit zeros of AUTO_INCREMENT columns as they are, and refuses every value that a
+// column cannot hold instead of cutting it.
+const sessionMode = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION,STRICT_ALL_TABLES"
+
+// Config says where a server is and who logs in.
+type Config struct {
+	Host     string
+	Port     uint16
+	User     string
+	Password string
+}
+
+// Addr returns host:port, fit for messages: it holds no secret.
+func (c Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))) }
+
+// Conn is one session with a server. It is not safe for concurrent use.
+type Conn struct {
+	*client.Conn
+	// Flavor is the family of the server.
+	Flavor Flavor
+	// Version is the server's VERSION(), for example 10.11.6-MariaDB.
+	Version string
+	// MaxAllowedPacket is the largest statement in bytes that the server takes.
+	MaxAllowedPacket int
+
+	ctx    context.Context //nolint:containedctx // the session ends with it; see Connect
+	socket net.Conn
+	unbind func() bool
+}
+
+// Connect opens a session in UTC and utf8mb4 whose UPDATE counts are found rows. The session lives no longer than ctx: when
+// ctx ends the socket is closed and the statement under way fails with the cause of ctx. There is no read timeout, because
+// a statement of hours (an ALTER TABLE) is legitimate; a vanished peer is found by TCP keepalive.
+func Connect(ctx context.Context, cfg Config) (*Conn, error) {
+	c := &Conn{ctx: ctx}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{Timeout: dialTimeout}
+		socket, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			c.socket = socket
+			c.unbind = context.AfterFunc(c.ctx, func() { _ = socket.Close() })
+		}
+		return socket, err
+	}
+	inner, err := client.ConnectWithDialer(ctx, "", cfg.Addr(), cfg.User, cfg.Password, "", dial, func(o *client.Conn) error {
+		if err := o.SetCapability(gomysql.CLIENT_FOUND_ROWS); err != nil {
+			return err
+		}
+		return o.SetCollation("utf8mb4_general_ci")
+	})
+	if err != nil {
+		c.drop()
+		return nil, explainConnect(cfg, c.cause(err))
+	}
+	c.Conn = inner
+	if err := c.setUp(); err != nil {
+		c.drop()
+		return nil, explainConnect(cfg, err)
+	}
+	return c, nil
+}
+
+func (c *Conn) setUp() error {
+	if _, err := c.Execute("SET NAMES utf8mb4"); err != nil {
+		return err
+	}
+	if _, err := c.Execute("SET SESSION time_zone = '+00:00', sql_mode = '" + sessionMode + "', autocommit = 1, wait_timeout = 28800"); err != nil {
+		return err
+	}
+	r, err := c.Execute("SELECT VERSION(), @@max_allowed_packet")
+	if err != nil {
+		return err
+	}
+	if c.Version, err = r.GetString(0, 0); err != nil {
+		return fmt.Errorf("read the server's version: %w", err)
+	}
+	size, err := r.GetInt(0, 1)
+	if err != nil {
+		return fmt.Errorf("read the server's max_allowed_packet: %w", err)
+	}
+	c.MaxAllowedPacket = int(size)
+	c.Flavor = Detect(c.Version)
+	return nil
+}
+
+// Execute runs one statement. With arguments it is prepared, executed and closed.
+func (c *Conn) Execute(statement string, args ...any) (*gomysql.Result, error) {
+	r, err := c.Conn.Execute(statement, args...)
+	return r, c.cause(err)
+}
+
+// ExecuteSelectStreaming hands the rows of a SELECT to row one by one; a row's values are valid until row returns.
+func (c *Conn) ExecuteSelectStreaming(statement string, result *gomysql.Result, row client.SelectPerRowCallback, header client.SelectPerResultCallback) error {
+	return c.cause(c.Conn.ExecuteSelectStreaming(statement, result, row, header))
+}
+
+// Begin starts a transaction.
+func (c *Conn) Begin() error { return c.cause(c.Conn.Begin()) }
+
+// Commit ends the transaction under way.
+func (c *Conn) Commit() error { return c.cause(c.Conn.Commit()) }
+
+// Rollback undoes the transaction under way.
+func (c *Conn) Rollback() error { return c.cause(c.Conn.Rollback()) }
+
+// Close ends the session without waiting for the server.
+func (c *Conn) Close() error {
+	c.drop()
+	return nil
+}
+
+// Transaction runs do between BEGIN and COMMIT, and rolls back when do fails.
+func (c *Conn) Transaction(do func() error) error {
+	if err := c.Begin(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	if err := do(); err != nil {
+		_ = c.Rollback() // the first error tells more; a session that cannot roll back is discarded by its owner
+		return err
+	}
+	if err := c.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func (c *Conn) drop() {
+	if c.socket == nil {
+		return
+	}
+	c.unbind()
+	_ = c.socket.Close()
+}
+
+// cause turns the socket error that follows the end of the session's context into the reason for that end.
+func (c *Conn) cause(err error) error {
+	if err != nil && c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return err
+}

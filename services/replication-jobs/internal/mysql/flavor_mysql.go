@@ -1,0 +1,45 @@
+package mysql
+
+import (
+	"fmt"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// mySQL is MySQL 5.7 and later: GTIDs are uuid:number and a set holds intervals of each uuid.
+type mySQL struct {
+	statusStatement string
+}
+
+func (mySQL) Name() string { return gomysql.MySQLFlavor }
+
+func (mySQL) ParseGTIDSet(s string) (gomysql.GTIDSet, error) {
+	set, err := gomysql.ParseMysqlGTIDSet(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a MySQL GTID set (want uuid:first-last, comma separated): %w", s, err)
+	}
+	return set, nil
+}
+
+func (f mySQL) CurrentPosition(c *Conn) (Position, error) { return binlogStatus(c, f.statusStatement) }
+
+func (f mySQL) Missing(c *Conn, from Position) (string, error) {
+	if from.GTIDSet == "" {
+		if from.File == "" {
+			return "", nil
+		}
+		return missingFile(c, from)
+	}
+	purged, err := text(c, "SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, ?)", from.GTIDSet)
+	if err != nil {
+		return "", fmt.Errorf("compare with gtid_purged: %w", err)
+	}
+	if purged == "" {
+		return "", nil
+	}
+	return fmt.Sprintf("the source has purged the transactions %s, which the job has not seen", purged), nil
+}
+
+func (mySQL) CopySession() []string {
+	return []string{"SET SESSION foreign_key_checks = 0, unique_checks = 0"}
+}
