@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -33,9 +34,12 @@ func run(program, about string, args []string, out io.Writer, commands []Command
 		_, err := fmt.Fprintln(out, program, Version)
 		return err
 	}})
+	commands = append(commands, completion(program, out, commands))
 	name, rest := "serve", args
 	if len(args) > 0 {
 		name, rest = args[0], args[1:]
+	} else if !slices.ContainsFunc(commands, func(c Command) bool { return c.Name == name }) {
+		name = "help"
 	}
 	i := slices.IndexFunc(commands, func(c Command) bool { return c.Name == name })
 	if i < 0 {
@@ -49,6 +53,18 @@ func run(program, about string, args []string, out io.Writer, commands []Command
 		return 1
 	}
 	return 0
+}
+
+// completion returns the command that prints what makes bash complete the names of the commands.
+func completion(program string, out io.Writer, commands []Command) Command {
+	return Command{Name: "completion", Help: "print bash completion: source <(" + program + " completion)", Run: func(context.Context, []string) error {
+		names := []string{"help", "completion"}
+		for _, c := range commands {
+			names = append(names, c.Name)
+		}
+		_, err := fmt.Fprintf(out, "complete -W '%s' %s\n", strings.Join(names, " "), program)
+		return err
+	}}
 }
 
 func usage(program, about, name string, out io.Writer, commands []Command) int {

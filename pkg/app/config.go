@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 
@@ -11,8 +12,11 @@ import (
 
 // Load fills a configuration from the environment. The tags of its fields are the only place a setting is spelled: env (name),
 // envDefault and help; ",file" after the name means that the variable holds the path of a file with the value.
-func Load[C any]() (C, error) {
-	cfg, err := env.ParseAs[C]()
+func Load[C any]() (C, error) { return LoadFrom[C](env.ToMap(os.Environ())) }
+
+// LoadFrom fills a configuration from an environment of the caller's own.
+func LoadFrom[C any](environment map[string]string) (C, error) {
+	cfg, err := env.ParseAsWithOptions[C](env.Options{Environment: environment})
 	if err != nil {
 		return cfg, fmt.Errorf("configuration: %w", err)
 	}

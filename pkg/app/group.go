@@ -2,15 +2,56 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// Group runs tasks until the first of them fails or ctx ends, and returns that failure once all have returned.
-func Group(ctx context.Context, tasks ...func(ctx context.Context) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+// Task runs until its context ends. Returning earlier is a failure, with or without an error.
+type Task func(ctx context.Context) error
+
+// errEnded is the failure of a task that returned although nobody told it to.
+var errEnded = errors.New("a part of the process ended before it was told to")
+
+// RunStages runs the tasks of all stages at once until ctx ends or a task fails. Then it stops them stage by stage: a stage is
+// told to stop when the one before it has returned, so that what serves others outlives those it serves.
+func RunStages(ctx context.Context, stages ...[]Task) error {
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	before := failed
+	var errs []error
+	ended := make(chan error, len(stages))
+	for _, tasks := range stages {
+		stage, stop := context.WithCancel(context.WithoutCancel(ctx))
+		context.AfterFunc(before, stop)
+		done, finish := context.WithCancel(context.WithoutCancel(ctx))
+		go func() {
+			defer finish()
+			defer stop()
+			ended <- runStage(stage, fail, tasks)
+		}()
+		before = done
+	}
+	for range stages {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
+}
+
+// runStage runs the tasks of one stage and calls fail when one of them does.
+func runStage(ctx context.Context, fail context.CancelCauseFunc, tasks []Task) error {
+	var group errgroup.Group
 	for _, task := range tasks {
-		group.Go(func() error { return task(ctx) })
+		group.Go(func() error {
+			err := task(ctx)
+			if err == nil && ctx.Err() == nil {
+				err = errEnded
+			}
+			if err != nil {
+				fail(err)
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }

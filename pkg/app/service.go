@@ -99,29 +99,14 @@ func (s *Service) Server(keys authn.KeySource) (*rpc.Server, error) {
 
 // Serve answers calls and runs the background tasks until ctx ends or one of them fails. Calls drain before the background
 // stops, because they may still enqueue work.
-func (s *Service) Serve(ctx context.Context, server *rpc.Server, background ...func(ctx context.Context) error) error {
+func (s *Service) Serve(ctx context.Context, server *rpc.Server, background ...Task) error {
 	listener, err := rpc.Listen(s.cfg.GRPCAddr)
 	if err != nil {
 		return fmt.Errorf("GRPC_ADDR: %w", err)
 	}
 	s.Log.Info("serving", zap.Stringer("address", listener.Addr()))
-	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	calls := func(ctx context.Context) error {
-		defer stop()
-		return server.Serve(ctx, listener, s.cfg.Drain)
-	}
-	tasks := []func(context.Context) error{calls}
-	for _, task := range background {
-		tasks = append(tasks, func(ctx context.Context) error {
-			err := task(behind)
-			if err == nil && ctx.Err() == nil {
-				return errors.New("a background task ended before the service did")
-			}
-			return err
-		})
-	}
-	return Group(ctx, tasks...)
+	calls := func(ctx context.Context) error { return server.Serve(ctx, listener, s.cfg.Drain) }
+	return RunStages(ctx, []Task{calls}, background)
 }
 
 // MigrateSchema brings the schema of a service up to date.

@@ -61,7 +61,7 @@ func (w *outboxWorker) Work(ctx context.Context, job *river.Job[outboxArgs]) err
 }
 
 // Timeout bounds one try.
-func (*outboxWorker) Timeout(*river.Job[outboxArgs]) time.Duration { return 10 * time.Second }
+func (*outboxWorker) Timeout(*river.Job[outboxArgs]) time.Duration { return 5 * time.Second }
 
 // NextRetry waits one second longer each time, a minute at most: the server is down, not the event wrong.
 func (*outboxWorker) NextRetry(job *river.Job[outboxArgs]) time.Time {

@@ -39,7 +39,9 @@ func FromContext(ctx context.Context) Call {
 }
 
 // WithCall returns a context whose outgoing calls belong to c.
-func WithCall(ctx context.Context, c Call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
 
 // incoming reads the metadata of a call. The client's address is believed only from gateways that are trusted: anybody else
 // could write any address to get around limits.

@@ -115,8 +115,9 @@ func options(cfg Config) (*server.Options, error) {
 	return o, nil
 }
 
+// users is nil for none: an empty list would make the server want credentials that nobody has.
 func users(all []User) []*server.User {
-	converted := make([]*server.User, 0, len(all))
+	var converted []*server.User
 	for _, u := range all {
 		converted = append(converted, &server.User{Username: u.Name, Password: u.Password.Reveal()})
 	}

@@ -111,6 +111,27 @@ func (c *Conn) ExecuteSelectStreaming(statement string, result *gomysql.Result, 
 	return c.cause(c.Conn.ExecuteSelectStreaming(statement, result, row, header))
 }
 
+// Stmt is a prepared statement of a session.
+type Stmt struct {
+	*client.Stmt
+	conn *Conn
+}
+
+// Prepare prepares a statement; it ends with its Close or with the session.
+func (c *Conn) Prepare(statement string) (*Stmt, error) {
+	s, err := c.Conn.Prepare(statement)
+	if err != nil {
+		return nil, c.cause(err)
+	}
+	return &Stmt{Stmt: s, conn: c}, nil
+}
+
+// Execute runs the statement with its arguments.
+func (s *Stmt) Execute(args ...any) (*gomysql.Result, error) {
+	r, err := s.Stmt.Execute(args...)
+	return r, s.conn.cause(err)
+}
+
 // Begin starts a transaction.
 func (c *Conn) Begin() error { return c.cause(c.Conn.Begin()) }
 

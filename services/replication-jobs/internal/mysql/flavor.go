@@ -16,6 +16,9 @@ type Flavor interface {
 	ParseGTIDSet(s string) (gomysql.GTIDSet, error)
 	// CurrentPosition reads the position of the last event in the server's binary log.
 	CurrentPosition(c *Conn) (Position, error)
+	// SnapshotPosition reads the position of the snapshot that c's transaction sees. It is known when the server tells it; else
+	// it is the current position, which is that of the snapshot only if it was the same before the transaction began.
+	SnapshotPosition(c *Conn) (p Position, known bool, err error)
 	// Missing returns an explanation if the server has already purged transactions that follow from, else "".
 	Missing(c *Conn, from Position) (string, error)
 	// CopySession returns the statements that prepare a target session for loading rows that were valid at the source.
@@ -46,6 +49,11 @@ func binlogStatusStatement(version string) string {
 
 const showMasterStatus = "SHOW MASTER STATUS"
 
+var errNoBinlog = &Error{
+	Sentence:  "the source writes no binary log: set log_bin, and binlog_format=ROW, in its configuration and restart it",
+	Permanent: true,
+}
+
 // binlogStatus reads file and offset, and the executed GTID set where the statement returns one.
 func binlogStatus(c *Conn, statement string) (Position, error) {
 	r, err := c.Execute(statement)
@@ -53,10 +61,7 @@ func binlogStatus(c *Conn, statement string) (Position, error) {
 		return Position{}, fmt.Errorf("read the binary log position: %w", err)
 	}
 	if r.RowNumber() == 0 {
-		return Position{}, &Error{
-			Sentence:  "the source writes no binary log: set log_bin, and binlog_format=ROW, in its configuration and restart it",
-			Permanent: true,
-		}
+		return Position{}, errNoBinlog
 	}
 	p := Position{}
 	if p.File, err = r.GetString(0, 0); err != nil {

@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 )
@@ -30,6 +32,37 @@ func (mariaDB) CurrentPosition(c *Conn) (Position, error) {
 		return Position{}, fmt.Errorf("read gtid_binlog_pos: %w", err)
 	}
 	return p, nil
+}
+
+func (mariaDB) SnapshotPosition(c *Conn) (Position, bool, error) {
+	r, err := c.Execute("SHOW SESSION STATUS LIKE 'binlog\\_snapshot\\_%'")
+	if err != nil {
+		return Position{}, false, fmt.Errorf("read the snapshot's position: %w", err)
+	}
+	var p Position
+	for i := range r.RowNumber() {
+		s, err := stringsOf(r, i, 2)
+		if err != nil {
+			return Position{}, false, err
+		}
+		switch strings.ToLower(s[0]) {
+		case "binlog_snapshot_file":
+			p.File = s[1]
+		case "binlog_snapshot_position":
+			offset, err := strconv.ParseUint(s[1], 10, 32)
+			if err != nil {
+				return Position{}, false, fmt.Errorf("read the snapshot's position: %w", err)
+			}
+			p.Offset = uint32(offset)
+		}
+	}
+	if p.File == "" {
+		return Position{}, false, errNoBinlog
+	}
+	if p.GTIDSet, err = text(c, "SELECT BINLOG_GTID_POS(?, ?)", p.File, p.Offset); err != nil {
+		return Position{}, false, fmt.Errorf("read the GTID position of the snapshot: %w", err)
+	}
+	return p, true, nil
 }
 
 func (f mariaDB) Missing(c *Conn, from Position) (string, error) {
@@ -63,5 +96,5 @@ func (f mariaDB) Missing(c *Conn, from Position) (string, error) {
 }
 
 func (mariaDB) CopySession() []string {
-	return []string{"SET SESSION foreign_key_checks = 0, unique_checks = 0, check_constraint_checks = 0"}
+	return []string{"SET SESSION foreign_key_checks = 0, check_constraint_checks = 0"}
 }

@@ -23,6 +23,11 @@ func (mySQL) ParseGTIDSet(s string) (gomysql.GTIDSet, error) {
 
 func (f mySQL) CurrentPosition(c *Conn) (Position, error) { return binlogStatus(c, f.statusStatement) }
 
+func (f mySQL) SnapshotPosition(c *Conn) (Position, bool, error) {
+	p, err := f.CurrentPosition(c)
+	return p, false, err
+}
+
 func (f mySQL) Missing(c *Conn, from Position) (string, error) {
 	if from.GTIDSet == "" {
 		if from.File == "" {
@@ -41,5 +46,5 @@ func (f mySQL) Missing(c *Conn, from Position) (string, error) {
 }
 
 func (mySQL) CopySession() []string {
-	return []string{"SET SESSION foreign_key_checks = 0, unique_checks = 0"}
+	return []string{"SET SESSION foreign_key_checks = 0"}
 }

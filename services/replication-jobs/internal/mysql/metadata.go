@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,7 +29,10 @@ func LoadTables(c *Conn, want func(schema, table string) bool) ([]*Table, error)
 	return load(c, UserSchemas, want)
 }
 
-// LoadTable reads one table. A missing one is a permanent *Error.
+// ErrNoTable says that a table does not exist.
+var ErrNoTable = errors.New("no such table")
+
+// LoadTable reads one table. A missing one is a permanent *Error that wraps ErrNoTable.
 func LoadTable(c *Conn, schema, table string) (*Table, error) {
 	all := func(string, string) bool { return true }
 	tables, err := load(c, "table_schema = ? AND table_name = ?", all, schema, table)
@@ -36,7 +40,7 @@ func LoadTable(c *Conn, schema, table string) (*Table, error) {
 		return nil, err
 	}
 	if len(tables) == 0 {
-		return nil, &Error{Sentence: fmt.Sprintf("table %s.%s does not exist, or the user may not see it", schema, table), Permanent: true}
+		return nil, &Error{Sentence: fmt.Sprintf("table %s.%s does not exist, or the user may not see it", schema, table), Permanent: true, Err: ErrNoTable}
 	}
 	return tables[0], nil
 }
@@ -111,7 +115,7 @@ func (cat *catalog) addColumn(r *gomysql.Result, row int) error {
 	extra := strings.ToUpper(s[6])
 	t.Columns = append(t.Columns, Column{
 		Name: s[2], DataType: strings.ToLower(s[3]), ColumnType: s[4],
-		Unsigned: strings.Contains(strings.ToLower(s[4]), "unsigned"),
+		Unsigned: s[7] == "" && strings.Contains(strings.ToLower(s[4]), " unsigned"),
 		Nullable: s[5] == "YES",
 		// MySQL 8 says DEFAULT_GENERATED of a column whose default is an expression: that one is not generated.
 		Generated: strings.Contains(extra, "VIRTUAL GENERATED") || strings.Contains(extra, "STORED GENERATED"),

@@ -446,8 +446,11 @@ type Assignment struct {
 	Epoch int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The highest RunEvent.sequence of this epoch that is stored.
 	StoredSequence int64 `protobuf:"varint,3,opt,name=stored_sequence,json=storedSequence,proto3" json:"stored_sequence,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Tells a job from an earlier one of the same name: a UUID given at creation. What the target remembers of another
+	// incarnation is forgotten.
+	Incarnation   string `protobuf:"bytes,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Assignment) Reset() {
@@ -501,6 +504,13 @@ func (x *Assignment) GetStoredSequence() int64 {
 	return 0
 }
 
+func (x *Assignment) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
 var File_opsdeck_replication_v1_workers_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
@@ -538,12 +548,13 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x11ReconcileResponse\x12D\n" +
 	"\vassignments\x18\x01 \x03(\v2\".opsdeck.replication.v1.AssignmentR\vassignments\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\x80\x01\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xa2\x01\n" +
 	"\n" +
 	"Assignment\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12'\n" +
-	"\x0fstored_sequence\x18\x03 \x01(\x03R\x0estoredSequence*l\n" +
+	"\x0fstored_sequence\x18\x03 \x01(\x03R\x0estoredSequence\x12 \n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation*l\n" +
 	"\bRunState\x12\x19\n" +
 	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n" +

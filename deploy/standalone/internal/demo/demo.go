@@ -1,0 +1,214 @@
+// Package demo is the main job of opsdeck on real data: it migrates a shop that stays open, and proves that nothing was lost.
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
+)
+
+// captcha is the answer to every captcha of the demo's own server.
+const captcha = "00036"
+
+const (
+	openTime = 5 * time.Second // how long the shop stays open once the target has caught up
+	patience = 5 * time.Minute
+)
+
+// ErrDifferent says that a table of the target is not what it is in the source.
+var ErrDifferent = errors.New("the target differs from the source")
+
+// Server starts opsdeck with a data directory, an administrator's password and a captcha answer, and returns when it ends.
+type Server func(ctx context.Context, dir, password, captcha, address string) error
+
+// Run plays the demo in a temporary directory and leaves nothing behind.
+func Run(ctx context.Context, out io.Writer, address string, serve Server) (err error) {
+	dir, err := os.MkdirTemp("", "opsdeck-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the database servers run as users of their own and must reach their folders in it
+		return err
+	}
+	s := &story{view: newView(out), dir: dir, address: address}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	password := rand.Text()
+	group.Go(func() error { return serve(ctx, filepath.Join(dir, "opsdeck"), password, captcha, address) })
+	group.Go(func() error {
+		defer cancel()
+		return s.play(ctx, password)
+	})
+	return group.Wait()
+}
+
+// story is what the demo holds while it plays.
+type story struct {
+	view           *view
+	dir, address   string
+	source, target *mariadb.Server
+}
+
+func (s *story) close() error {
+	var errs []error
+	for _, server := range []*mariadb.Server{s.source, s.target} {
+		if server != nil {
+			errs = append(errs, server.Kill()) // its files are thrown away
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *story) play(ctx context.Context, password string) error {
+	if err := s.startServers(ctx); err != nil {
+		return err
+	}
+	s.view.say("2. loading the shop: 8 tables, 556,000 rows")
+	if err := load(ctx, s.source); err != nil {
+		return err
+	}
+	s.view.say("3. the shop opens: a writer changes it about 250 times a second from now on")
+	write, closeShop := context.WithCancel(ctx)
+	defer closeShop()
+	w := &writer{}
+	written := make(chan error, 1)
+	go func() { written <- w.run(write, s.source, 1) }()
+
+	opsdeck := operator.New(s.address)
+	s.view.say("4. logging in at http://%s/v2/login and creating the job", s.address)
+	if err := operator.Await(ctx, "opsdeck to be ready", patience, func(ctx context.Context) (bool, error) { return opsdeck.Ready(ctx), nil }); err != nil {
+		return err
+	}
+	if err := opsdeck.Login(ctx, captcha, password); err != nil {
+		return err
+	}
+	job, err := opsdeck.CreateJob(ctx, operator.Job{
+		Name: "demo", Steps: "all", Source: instance(s.source), Target: instance(s.target), Schemas: []string{"shop"}, Writers: 2,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.follow(ctx, opsdeck, job, w); err != nil {
+		return err
+	}
+	closeShop()
+	if err := <-written; err != nil {
+		return err
+	}
+	s.view.say("6. the shop has closed after %d transactions; comparing checksums", w.committed.Load())
+	if err := s.awaitPosition(ctx, opsdeck, job, w); err != nil {
+		return err
+	}
+	return s.compare(ctx)
+}
+
+func instance(s *mariadb.Server) operator.Instance {
+	return operator.Instance{Host: "127.0.0.1", Port: s.Port(), User: s.User(), Password: s.Password()}
+}
+
+func (s *story) startServers(ctx context.Context) error {
+	s.view.say("1. starting opsdeck and two private MariaDB servers")
+	group, ctx := errgroup.WithContext(ctx)
+	for id, server := range map[uint32]**mariadb.Server{1: &s.source, 2: &s.target} {
+		group.Go(func() (err error) {
+			*server, err = mariadb.Start(ctx, mariadb.Options{
+				Dir: filepath.Join(s.dir, fmt.Sprintf("db%d", id)), ServerID: id,
+				Args: []string{"--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M"},
+			})
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// follow draws the job until it has caught up and the shop has been open for a while longer.
+func (s *story) follow(ctx context.Context, opsdeck *operator.Client, job string, w *writer) error {
+	s.view.say("5. %s copies, then follows", job)
+	var caughtUp time.Time
+	return operator.Await(ctx, job+" to catch up", patience, func(ctx context.Context) (bool, error) {
+		d, f, err := opsdeck.Look(ctx, job)
+		if err != nil {
+			return false, err
+		}
+		s.view.progress(d, f, w.committed.Load())
+		steps := d.Profile.Base.Steps
+		if len(steps) != 2 || steps[0].Status != "finished" || d.Profile.Base.Delay > 1 || f.Status.Transactions == 0 {
+			return false, nil
+		}
+		if caughtUp.IsZero() {
+			caughtUp = time.Now()
+		}
+		return time.Since(caughtUp) > openTime, nil
+	})
+}
+
+// awaitPosition waits until the target has applied the source's last transaction.
+func (s *story) awaitPosition(ctx context.Context, opsdeck *operator.Client, job string, w *writer) error {
+	last, err := queryText(ctx, s.source, "SELECT @@gtid_binlog_pos")
+	if err != nil {
+		return err
+	}
+	return operator.Await(ctx, job+" to apply "+last, patience, func(ctx context.Context) (bool, error) {
+		d, f, err := opsdeck.Look(ctx, job)
+		if err != nil {
+			return false, err
+		}
+		s.view.progress(d, f, w.committed.Load())
+		return f.Position() == last, nil
+	})
+}
+
+// compare prints the verdict on every table.
+func (s *story) compare(ctx context.Context) error {
+	same := true
+	for _, table := range tables {
+		query := "CHECKSUM TABLE shop." + table
+		ours, err := queryText(ctx, s.source, query)
+		if err != nil {
+			return err
+		}
+		theirs, err := queryText(ctx, s.target, query)
+		if err != nil {
+			return err
+		}
+		verdict := "equal"
+		if ours != theirs || ours == "" {
+			verdict, same = "DIFFERENT", false
+		}
+		s.view.say("   %-20s source %-12s target %-12s %s", table, ours, theirs, verdict)
+	}
+	if !same {
+		return ErrDifferent
+	}
+	s.view.say("all %d tables are equal. `make run` starts opsdeck to stay; its API is then at http://%s/swagger/index.html", len(tables), s.address)
+	return nil
+}
+
+// queryText returns the last column of the first row.
+func queryText(ctx context.Context, server *mariadb.Server, query string) (string, error) {
+	conn, err := client.ConnectWithContext(ctx, server.Addr(), server.User(), server.Password(), "", 10*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	rows, err := conn.Execute(query)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", query, err)
+	}
+	defer rows.Close()
+	return rows.GetString(0, rows.ColumnNumber()-1)
+}

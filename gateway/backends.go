@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/rpc"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/relay"
+)
+
+// backends is the table of what is relayed where.
+func backends(cfg Config) []relay.Backend {
+	return []relay.Backend{
+		{Name: "auth", Address: cfg.Auth, Services: []relay.Service{
+			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
+			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},
+		}},
+		{Name: "replication-jobs", Address: cfg.ReplicationJobs, Services: []relay.Service{
+			{Name: replicationv1.JobService_ServiceDesc.ServiceName, Register: replicationv1.RegisterJobServiceHandler},
+			{Name: replicationv1.NodeService_ServiceDesc.ServiceName, Register: replicationv1.RegisterNodeServiceHandler},
+			{Name: replicationv1.MonitorService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMonitorServiceHandler},
+			{Name: replicationv1.MySQLService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMySQLServiceHandler},
+		}},
+	}
+}
+
+// dial opens one connection per backend and returns what closes them all.
+func dial(cfg Config) (all []relay.Backend, hangUp func(), err error) {
+	var conns []*grpc.ClientConn
+	hangUp = func() {
+		for _, conn := range conns {
+			_ = conn.Close() // nothing is under way any more
+		}
+	}
+	creds, err := cfg.TLS.Client()
+	if err != nil {
+		return nil, nil, err
+	}
+	all = backends(cfg)
+	for i := range all {
+		if err := rpc.RequireTLS(all[i].Address, creds); err != nil {
+			hangUp()
+			return nil, nil, fmt.Errorf("address of %s: %w", all[i].Name, err)
+		}
+		all[i].Conn, err = rpc.Dial(rpc.ClientConfig{Target: all[i].Address, TLS: creds, MaxMessage: cfg.MaxMessage})
+		if err != nil {
+			hangUp()
+			return nil, nil, err
+		}
+		conns = append(conns, all[i].Conn)
+	}
+	return all, hangUp, nil
+}

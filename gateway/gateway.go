@@ -1,0 +1,95 @@
+// Package gateway is the HTTP side of opsdeck: it relays the documented HTTP calls to the services over gRPC, each in the
+// dialect of its document, and serves the API document with a page to try it.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/pkg/app"
+	"github.com/opsdeck/opsdeck/pkg/rpc"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/edge"
+	"github.com/opsdeck/opsdeck/gateway/internal/relay"
+	"github.com/opsdeck/opsdeck/gateway/internal/swagger"
+)
+
+// Config is what the gateway can be told.
+type Config struct {
+	Addr            string         `env:"OPSDECK_GATEWAY_ADDR" envDefault:":8190" help:"Address to serve HTTP on."`
+	CertFile        string         `env:"OPSDECK_GATEWAY_CERT" help:"Path of the certificate (PEM) to serve HTTPS and HTTP/2 with; without it, plain HTTP."`
+	KeyFile         string         `env:"OPSDECK_GATEWAY_KEY" help:"Path of the private key of the certificate (PEM)."`
+	Auth            string         `env:"OPSDECK_GATEWAY_AUTH" envDefault:"127.0.0.1:7101" help:"gRPC address of auth: host:port, or unix:///path."`
+	ReplicationJobs string         `env:"OPSDECK_GATEWAY_REPLICATION_JOBS" envDefault:"127.0.0.1:7102" help:"gRPC address of replication-jobs: host:port, or unix:///path."`
+	TrustedProxies  []netip.Prefix `env:"OPSDECK_GATEWAY_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-For is believed, separated by commas."`
+	Origins         []string       `env:"OPSDECK_GATEWAY_CORS_ORIGINS" help:"Origins of web pages that may call the API, separated by commas; none means no CORS."`
+	MaxBody         int64          `env:"OPSDECK_GATEWAY_MAX_BODY" envDefault:"1048576" help:"Largest request body, in bytes."`
+	MaxMessage      int            `env:"OPSDECK_GATEWAY_MAX_MESSAGE" envDefault:"16777216" help:"Largest answer of a service, in bytes."`
+	MaxRequests     int            `env:"OPSDECK_GATEWAY_MAX_REQUESTS" envDefault:"1000" help:"Most requests at the same time; more are turned away with 503."`
+	RequestTimeout  time.Duration  `env:"OPSDECK_GATEWAY_REQUEST_TIMEOUT" envDefault:"30s" help:"Longest a request may take."`
+	Drain           time.Duration  `env:"OPSDECK_GATEWAY_DRAIN" envDefault:"10s" help:"How long requests under way may take to finish when the gateway is told to stop."`
+	TLS             rpc.TLSConfig  `envPrefix:"OPSDECK_GATEWAY_GRPC_"`
+}
+
+// Validate refuses settings that contradict each other.
+func (c Config) Validate() error {
+	switch {
+	case (c.CertFile == "") != (c.KeyFile == ""):
+		return errors.New("OPSDECK_GATEWAY_CERT and OPSDECK_GATEWAY_KEY: give both or none")
+	case c.MaxBody < 1, c.MaxMessage < 1, c.MaxRequests < 1:
+		return errors.New("OPSDECK_GATEWAY_MAX_BODY, _MAX_MESSAGE and _MAX_REQUESTS must be at least 1")
+	case c.RequestTimeout <= 0, c.Drain <= 0:
+		return errors.New("OPSDECK_GATEWAY_REQUEST_TIMEOUT and _DRAIN must be longer than 0")
+	}
+	return nil
+}
+
+// Run serves HTTP until ctx ends and the requests under way are answered.
+func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("OPSDECK_GATEWAY_ADDR: %w", err)
+	}
+	rt.Log.Info("serving", zap.Stringer("address", listener.Addr()), zap.Bool("tls", cfg.CertFile != ""))
+	return Serve(ctx, rt, cfg, listener)
+}
+
+// Serve is Run on a listener that is open already, which it closes.
+func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listener) error {
+	defer func() { _ = listener.Close() }() // closed already when the server ran
+	backends, hangUp, err := dial(cfg)
+	if err != nil {
+		return err
+	}
+	defer hangUp()
+	calls, err := relay.New(ctx, rt.Log, backends)
+	if err != nil {
+		return err
+	}
+	for _, backend := range backends {
+		rt.OnReady("gateway to "+backend.Name, backend.Ready)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", calls)
+	mux.Handle("GET /healthz", alive())
+	mux.Handle("GET /readyz", ready(backends))
+	swagger.Register(mux)
+	handler, err := edge.Wrap(edge.Config{
+		Log: rt.Log, Metrics: rt.Metrics, MaxBody: cfg.MaxBody, MaxRequests: cfg.MaxRequests, Timeout: cfg.RequestTimeout,
+		Trusted: cfg.TrustedProxies, Origins: cfg.Origins, TLS: cfg.CertFile != "",
+	}, mux)
+	if err != nil {
+		return err
+	}
+	server := edge.Server{
+		Log: rt.Log, Handler: handler, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, Timeout: cfg.RequestTimeout, Drain: cfg.Drain,
+	}
+	return server.Serve(ctx, listener)
+}

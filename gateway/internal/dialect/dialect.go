@@ -1,0 +1,116 @@
+// Package dialect holds what the families of documented HTTP endpoints do differently from each other: how a token comes in,
+// how a request is read, how an answer and an error look. One file per family.
+package dialect
+
+import (
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/wire"
+)
+
+// Encoding is a way in which the fields of a request travel, as a set.
+type Encoding uint8
+
+// The encodings of requests that have a body.
+const (
+	JSON  Encoding = 1 << iota // application/json
+	Form                       // application/x-www-form-urlencoded
+	Query                      // the URL, when the body is empty
+)
+
+// Dialect is one family of endpoints.
+type Dialect struct {
+	Name      string
+	prefixes  []string                           // of the paths that speak it
+	token     func(authorization string) string  // the token in an Authorization header; "" for none
+	encodings map[protoreflect.FullName]Encoding // of RPCs that take more than JSON
+	wrappers  []string                           // names under which a JSON body may stand alone
+	aliases   map[string]string                  // query parameters with a second name
+	encoder   *wire.Encoder                      // of answers
+	success   func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error)
+	failure   func(dst []byte, status int, f *fault.Fault) (int, []byte)
+}
+
+// all lists the dialects. The first answers paths that belong to none.
+var all = []*Dialect{dtle, openc3, opsapi, optimus}
+
+// All returns the dialects.
+func All() []*Dialect { return all }
+
+// Of returns the dialect that a path speaks.
+func Of(path string) *Dialect {
+	for _, d := range all {
+		for _, prefix := range d.prefixes {
+			if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
+				return d
+			}
+		}
+	}
+	return dtle
+}
+
+// Token returns the token of a request; "" when it carries none.
+func (d *Dialect) Token(r *http.Request) string {
+	return d.token(strings.TrimSpace(r.Header.Get("Authorization")))
+}
+
+// Encodings returns how the fields of an RPC's request may travel in a call that has a body.
+func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
+	if e, ok := d.encodings[rpc]; ok {
+		return e
+	}
+	return JSON
+}
+
+// Request returns how bodies become messages, given the fields that come from the path.
+func (d *Dialect) Request(reserved []string) wire.Request {
+	return wire.Request{Wrappers: d.wrappers, Reserved: reserved}
+}
+
+// Alias returns the name that a query parameter stands for.
+func (d *Dialect) Alias(name string) string {
+	if canonical, ok := d.aliases[name]; ok {
+		return canonical
+	}
+	return name
+}
+
+// Aliases returns the second names of query parameters, each with the name it stands for.
+func (d *Dialect) Aliases() map[string]string { return d.aliases }
+
+// Rules returns how messages are printed.
+func (d *Dialect) Rules() wire.Rules { return d.encoder.Rules() }
+
+// Success prints an answer.
+func (d *Dialect) Success(m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
+	return d.success(d, make([]byte, 0, 512), m, sent)
+}
+
+// Failure prints a fault and returns the HTTP status to send it with.
+func (d *Dialect) Failure(f *fault.Fault) (int, []byte) {
+	return d.failure(nil, Status(f), f)
+}
+
+// bearer returns the token behind one of the schemes, or the whole header when bare is true and there is no scheme.
+func bearer(bare bool, schemes ...string) func(string) string {
+	return func(authorization string) string {
+		scheme, token, found := strings.Cut(authorization, " ")
+		if !found {
+			if bare {
+				return authorization
+			}
+			return ""
+		}
+		for _, s := range schemes {
+			if strings.EqualFold(s, scheme) {
+				return strings.TrimSpace(token)
+			}
+		}
+		return ""
+	}
+}

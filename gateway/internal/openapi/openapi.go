@@ -1,0 +1,10 @@
+// Package openapi holds the API document: OpenAPI 3.0 of what really travels over HTTP, envelopes included.
+package openapi
+
+import _ "embed"
+
+// Document is the API document. It is generated from the .proto files and the rules of the dialects.
+//
+//go:generate go run ./gen
+//go:embed opsdeck.json
+var Document []byte

@@ -1,0 +1,140 @@
+// Package relay turns HTTP calls into gRPC calls and back, each in the dialect of its path.
+package relay
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/rpc"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
+	"github.com/opsdeck/opsdeck/gateway/internal/edge"
+	"github.com/opsdeck/opsdeck/gateway/internal/route"
+	"github.com/opsdeck/opsdeck/gateway/internal/wire"
+)
+
+// Relay is the HTTP handler of all RPCs.
+type Relay struct {
+	log    *zap.Logger
+	mux    *runtime.ServeMux
+	routes *route.Table
+}
+
+// New returns a relay to the given services, each over its own connection.
+func New(ctx context.Context, log *zap.Logger, backends []Backend) (*Relay, error) {
+	h := &Relay{log: log}
+	h.mux = runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
+		runtime.WithForwardResponseRewriter(rewrite),
+		runtime.WithErrorHandler(h.fail),
+		runtime.WithRoutingErrorHandler(h.failRouting),
+		runtime.WithIncomingHeaderMatcher(noHeader),
+		runtime.WithOutgoingHeaderMatcher(noHeader),
+		runtime.WithOutgoingTrailerMatcher(noHeader),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithWriteContentLength(),
+	)
+	var names []protoreflect.FullName
+	for _, backend := range backends {
+		for _, service := range backend.Services {
+			if err := service.Register(ctx, h.mux, backend.Conn); err != nil {
+				return nil, fmt.Errorf("register %s: %w", service.Name, err)
+			}
+			names = append(names, protoreflect.FullName(service.Name))
+		}
+	}
+	var err error
+	h.routes, err = route.Of(names...)
+	return h, err
+}
+
+// noHeader keeps headers and metadata apart: what a call needs travels in rpc.Call.
+func noHeader(string) (string, bool) { return "", false }
+
+// ServeHTTP answers one call. A trailing slash changes nothing.
+func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := "/" + strings.Trim(r.URL.Path, "/")
+	ex := &exchange{dialect: dialect.Of(path)}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
+	methods := h.routes.Match(path)
+	if methods == nil || strings.HasPrefix(r.URL.Path, "//") {
+		edge.Label(ctx, ex.dialect.Name+" unknown path")
+		h.refuse(ctx, w, &fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "there is nothing at " + r.URL.Path})
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	ex.route = methods[method]
+	if ex.route == nil {
+		h.otherMethod(ctx, w, r, methods)
+		return
+	}
+	edge.Label(ctx, ex.route.Pattern)
+	token := ex.dialect.Token(r)
+	if token == "" && !ex.route.Public {
+		h.refuse(ctx, w, fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in"))
+		return
+	}
+	query, err := ex.read(r)
+	if err != nil {
+		h.refuse(ctx, w, err)
+		return
+	}
+	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
+	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
+}
+
+// bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.
+func (h *Relay) bare(ctx context.Context, r *http.Request, method, path, query string, ex *exchange) *http.Request {
+	out := (&http.Request{
+		Method: method, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		Header: http.Header{}, Body: &body{ReadCloser: r.Body, exchange: ex}, ContentLength: r.ContentLength,
+	}).WithContext(ctx)
+	u := *r.URL
+	u.Path, u.RawPath, u.RawQuery = path, "", query
+	out.URL = &u
+	return out
+}
+
+// otherMethod answers OPTIONS, and refuses what the path does not know.
+func (h *Relay) otherMethod(ctx context.Context, w http.ResponseWriter, r *http.Request, methods route.Methods) {
+	for _, any := range methods {
+		edge.Label(ctx, any.Pattern)
+	}
+	w.Header().Set("Allow", methods.Allow())
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	h.refuse(ctx, w, &fault.Fault{
+		Code: codes.Unimplemented, Reason: dialect.MethodNotAllowed,
+		Message: fmt.Sprintf("%s is not allowed here, only %s", r.Method, methods.Allow()),
+	})
+}
+
+// exchange is one HTTP call while it is being relayed.
+type exchange struct {
+	dialect *dialect.Dialect
+	route   *route.Route
+	fields  bool       // the body holds form fields, not JSON
+	sent    *wire.Sent // what the JSON body said about its lists
+	refused error      // why the body was refused
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return ex
+}

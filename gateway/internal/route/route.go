@@ -1,0 +1,199 @@
+// Package route knows every HTTP call that the services' .proto files declare: its path, its RPC and who may call it.
+package route
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/opsdeck/opsdeck/pkg/access"
+)
+
+// Route is one HTTP call.
+type Route struct {
+	Method    string // HTTP method
+	Pattern   string // path with variables in braces, without a trailing slash
+	Variables []string
+	RPC       protoreflect.MethodDescriptor
+	Input     protoreflect.MessageType // request message of the RPC
+	Body      string                   // field that the HTTP body becomes, "*" for the whole request, "" for none
+	Public    bool                     // may be called without a token
+}
+
+// BodyMessage returns a new message of the type that the HTTP body becomes.
+func (r *Route) BodyMessage() (protoreflect.Message, error) {
+	request := r.Input.New()
+	if r.Body == "" || r.Body == "*" {
+		return request, nil
+	}
+	field := request.Descriptor().Fields().ByName(protoreflect.Name(r.Body))
+	if field == nil || field.Message() == nil || field.IsList() {
+		return nil, fmt.Errorf("%s: the HTTP body %q is no message field", r.RPC.FullName(), r.Body)
+	}
+	return request.NewField(field).Message(), nil
+}
+
+// Table finds routes by path.
+type Table struct {
+	root   node
+	routes []*Route
+}
+
+// node is a position in a path: what the segments before it left open.
+type node struct {
+	literal  map[string]*node
+	variable *node
+	methods  map[string]*Route
+}
+
+// Routes returns all routes in the order of the services, methods and bindings that declare them.
+func (t *Table) Routes() []*Route { return t.routes }
+
+// Of collects the routes of services by their full names. Two routes with equal method and path are an error, and so is a
+// route that cannot be served.
+func Of(services ...protoreflect.FullName) (*Table, error) {
+	t := &Table{}
+	var failures []error
+	for _, name := range services {
+		descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", name, err)
+		}
+		service, ok := descriptor.(protoreflect.ServiceDescriptor)
+		if !ok {
+			return nil, fmt.Errorf("%s is not a service", name)
+		}
+		for i := range service.Methods().Len() {
+			failures = append(failures, t.addRPC(service.Methods().Get(i)))
+		}
+	}
+	return t, errors.Join(failures...)
+}
+
+func (t *Table) addRPC(method protoreflect.MethodDescriptor) error {
+	rule, ok := proto.GetExtension(method.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if !ok || rule == nil {
+		return nil
+	}
+	caller, err := access.RuleOf(method)
+	if err != nil {
+		return err
+	}
+	input, err := protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
+	if err != nil {
+		return fmt.Errorf("%s: %w", method.FullName(), err)
+	}
+	for _, binding := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
+		verb, path := pattern(binding)
+		r := &Route{
+			Method: verb, Pattern: strings.TrimRight(path, "/"), RPC: method, Input: input,
+			Body: binding.GetBody(), Public: caller.GetPublic(),
+		}
+		if err := t.add(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pattern(rule *annotations.HttpRule) (method, path string) {
+	switch p := rule.GetPattern().(type) {
+	case *annotations.HttpRule_Get:
+		return http.MethodGet, p.Get
+	case *annotations.HttpRule_Post:
+		return http.MethodPost, p.Post
+	case *annotations.HttpRule_Put:
+		return http.MethodPut, p.Put
+	case *annotations.HttpRule_Patch:
+		return http.MethodPatch, p.Patch
+	case *annotations.HttpRule_Delete:
+		return http.MethodDelete, p.Delete
+	case *annotations.HttpRule_Custom:
+		return p.Custom.GetKind(), p.Custom.GetPath()
+	}
+	return "", ""
+}
+
+func (t *Table) add(r *Route) error {
+	if _, err := r.BodyMessage(); err != nil {
+		return err
+	}
+	at := &t.root
+	for _, segment := range strings.Split(strings.TrimPrefix(r.Pattern, "/"), "/") {
+		name, isVariable := strings.CutPrefix(segment, "{")
+		if isVariable {
+			r.Variables = append(r.Variables, strings.TrimSuffix(name, "}"))
+		}
+		at = at.child(segment, isVariable)
+	}
+	if taken := at.methods[r.Method]; taken != nil {
+		return fmt.Errorf("%s %s is declared by %s and by %s", r.Method, r.Pattern, taken.RPC.FullName(), r.RPC.FullName())
+	}
+	if at.methods == nil {
+		at.methods = map[string]*Route{}
+	}
+	at.methods[r.Method] = r
+	t.routes = append(t.routes, r)
+	return nil
+}
+
+func (n *node) child(segment string, isVariable bool) *node {
+	if isVariable {
+		if n.variable == nil {
+			n.variable = &node{}
+		}
+		return n.variable
+	}
+	if n.literal == nil {
+		n.literal = map[string]*node{}
+	}
+	if n.literal[segment] == nil {
+		n.literal[segment] = &node{}
+	}
+	return n.literal[segment]
+}
+
+// Methods are the routes of one path by HTTP method.
+type Methods map[string]*Route
+
+// Match returns the routes of a path without a trailing slash; none when nothing is there. A literal segment wins over a
+// variable.
+func (t *Table) Match(path string) Methods { return t.root.match(strings.TrimPrefix(path, "/")) }
+
+func (n *node) match(path string) Methods {
+	segment, rest, more := strings.Cut(path, "/")
+	for _, next := range []*node{n.literal[segment], n.variable} {
+		if next == nil || segment == "" {
+			continue
+		}
+		if !more && next.methods != nil {
+			return next.methods
+		}
+		if more {
+			if found := next.match(rest); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// Allow lists what may be done with a path, as in the header of that name.
+func (m Methods) Allow() string {
+	allowed := []string{http.MethodOptions}
+	for method := range m {
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	return strings.Join(allowed, ", ")
+}

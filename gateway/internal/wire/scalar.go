@@ -1,0 +1,200 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+)
+
+// DecodeValues reads the values of a query or form, whose fields are all scalars of the top level. kind is what errors call a
+// value: "query parameter" or "form field".
+func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Message) error {
+	fields := m.Descriptor().Fields()
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names) // the same request always gets the same error
+	for _, name := range names {
+		field := find(fields, name)
+		if field == nil || field.Message() != nil || slices.Contains(r.Reserved, name) {
+			return fault.Invalid(clip(strings.ToValidUTF8(name, "?")), "there is no such %s", kind)
+		}
+		if field.IsList() {
+			if err := parseList(m.Mutable(field).List(), values[name], field, name); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(values[name]) > 1 {
+			return fault.Invalid(name, "is given %d times", len(values[name]))
+		}
+		v, err := parseText(values[name][0], field, name)
+		if err != nil {
+			return err
+		}
+		m.Set(field, v)
+	}
+	return nil
+}
+
+func parseList(list protoreflect.List, texts []string, field protoreflect.FieldDescriptor, name string) error {
+	for i, text := range texts {
+		v, err := parseText(text, field, index(name, i))
+		if err != nil {
+			return err
+		}
+		list.Append(v)
+	}
+	return nil
+}
+
+// parseText reads a scalar that came as text: from a query, a form or as the key of a map.
+func parseText(text string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+	switch field.Kind() {
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
+		return scalar(text, field, at)
+	case protoreflect.BoolKind:
+		switch text {
+		case "true", "false":
+			return protoreflect.ValueOfBool(text == "true"), nil
+		}
+		return protoreflect.Value{}, fault.Invalid(at, "must be true or false, got %q", clip(text))
+	}
+	return number(text, strconv.Quote(clip(text)), field, at)
+}
+
+// scalar reads a scalar from its JSON token. The values of texts are not repeated in errors: they may be secrets.
+func scalar(t json.Token, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		if b, ok := t.(bool); ok {
+			return protoreflect.ValueOfBool(b), nil
+		}
+		return protoreflect.Value{}, fault.Invalid(at, "must be true or false, got %s", describe(t))
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
+		text, ok := t.(string)
+		if !ok {
+			return protoreflect.Value{}, fault.Invalid(at, "must be text, got %s", describe(t))
+		}
+		return textual(text, field, at)
+	}
+	if n, ok := t.(json.Number); ok {
+		return number(n.String(), clip(n.String()), field, at)
+	}
+	got := describe(t)
+	if text, ok := t.(string); ok {
+		got = strconv.Quote(clip(text))
+	}
+	return protoreflect.Value{}, fault.Invalid(at, "must be %s, got %s", numberName(field), got)
+}
+
+func textual(text string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+	switch field.Kind() {
+	case protoreflect.BytesKind:
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return protoreflect.Value{}, fault.Invalid(at, "must be base64")
+		}
+		return protoreflect.ValueOfBytes(b), nil
+	case protoreflect.EnumKind:
+		value := field.Enum().Values().ByName(protoreflect.Name(text))
+		if value == nil {
+			return protoreflect.Value{}, fault.Invalid(at, "must be one of the documented words, got %q", clip(text))
+		}
+		return protoreflect.ValueOfEnum(value.Number()), nil
+	}
+	if strings.ToValidUTF8(text, "") != text {
+		return protoreflect.Value{}, fault.Invalid(at, "is not UTF-8")
+	}
+	if strings.ContainsRune(text, 0) {
+		return protoreflect.Value{}, fault.Invalid(at, "must not contain the character U+0000")
+	}
+	return protoreflect.ValueOfString(text), nil
+}
+
+// number reads a number; shown is how errors print it.
+func number(text, shown string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+	wrong := fault.Invalid(at, "must be %s, got %s", numberName(field), shown)
+	if strings.HasPrefix(text, "+") {
+		return protoreflect.Value{}, wrong
+	}
+	switch field.Kind() {
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "xX_") {
+			return protoreflect.Value{}, wrong
+		}
+		if field.Kind() == protoreflect.FloatKind {
+			return protoreflect.ValueOfFloat32(float32(f)), nil
+		}
+		return protoreflect.ValueOfFloat64(f), nil
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		n, err := strconv.ParseUint(text, 10, 32)
+		return orWrong(protoreflect.ValueOfUint32(uint32(n)), err, wrong)
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		n, err := strconv.ParseUint(text, 10, 64)
+		return orWrong(protoreflect.ValueOfUint64(n), err, wrong)
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		n, err := strconv.ParseInt(text, 10, 32)
+		return orWrong(protoreflect.ValueOfInt32(int32(n)), err, wrong)
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return orWrong(protoreflect.ValueOfInt64(n), err, wrong)
+}
+
+func orWrong(v protoreflect.Value, err error, wrong *fault.Fault) (protoreflect.Value, error) {
+	if err != nil {
+		return protoreflect.Value{}, wrong
+	}
+	return v, nil
+}
+
+func numberName(field protoreflect.FieldDescriptor) string {
+	switch field.Kind() {
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		return "a number"
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return "a whole number from 0 to 4294967295"
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return "a whole number from 0 to 18446744073709551615"
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return "a whole number within 32 bits"
+	}
+	return "a whole number within 64 bits"
+}
+
+// parseSpecial reads a Timestamp from RFC 3339 and a Duration from seconds with an s behind them.
+func parseSpecial(t json.Token, m protoreflect.Message, at string) error {
+	text, ok := t.(string)
+	if !ok {
+		return fault.Invalid(at, "must be text, got %s", describe(t))
+	}
+	var seconds, nanos int64
+	if m.Descriptor().FullName() == timestampName {
+		when, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return fault.Invalid(at, "must be a time like 2006-01-02T15:04:05Z")
+		}
+		seconds, nanos = when.Unix(), int64(when.Nanosecond())
+	} else {
+		length, err := time.ParseDuration(text)
+		if err != nil || !strings.HasSuffix(text, "s") {
+			return fault.Invalid(at, "must be a time span like 1.5s")
+		}
+		seconds, nanos = int64(length/time.Second), int64(length%time.Second)
+	}
+	fields := m.Descriptor().Fields()
+	m.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(seconds))
+	m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(nanos))) // below 1e9 either way
+	return nil
+}

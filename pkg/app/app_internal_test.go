@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	ran := ""
+	commands := []Command{
+		{Name: "serve", Help: "run", Run: func(_ context.Context, args []string) error { ran = "serve" + strings.Join(args, ""); return nil }},
+		{Name: "migrate", Help: "migrate", Run: func(context.Context, []string) error { return errors.New("broken") }},
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		ran  string
+		text string
+	}{
+		{nil, 0, "serve", ""},
+		{[]string{"serve", "x"}, 0, "servex", ""},
+		{[]string{"migrate"}, 1, "", ""},
+		{[]string{"--help"}, 0, "", "usage: thing [COMMAND]"},
+		{[]string{"made-up"}, 2, "", ""},
+		{[]string{"version"}, 0, "", "thing dev"},
+		{[]string{"completion"}, 0, "", "complete -W 'help completion serve migrate version' thing"},
+	} {
+		ran = ""
+		var out strings.Builder
+		require.Equal(t, tc.code, run("thing", "a thing", tc.args, &out, commands), tc.args)
+		require.Equal(t, tc.ran, ran, tc.args)
+		require.Contains(t, out.String(), tc.text, tc.args)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Addr string `env:"ADDR" envDefault:":1" help:"Where | how."`
+	}
+	type config struct {
+		inner  `envPrefix:"X_"`
+		Secret string `env:"SECRET_FILE,file,required" help:"A secret."`
+	}
+	var out strings.Builder
+	require.NoError(t, WriteReference(&out, Settings(config{})))
+	require.Contains(t, out.String(), "| `X_ADDR` | `:1` | Where \\| how. |")
+	require.Contains(t, out.String(), "| `SECRET_FILE` | required | A secret. The variable holds the path of a file. |")
+}
+
+func TestLoadFromNamesTheSetting(t *testing.T) {
+	t.Parallel()
+	type config struct {
+		Count int `env:"THE_COUNT,required"`
+	}
+	_, err := LoadFrom[config](map[string]string{"THE_COUNT": "many"})
+	require.ErrorContains(t, err, "configuration")
+	_, err = LoadFrom[config](nil)
+	require.ErrorContains(t, err, "THE_COUNT")
+	cfg, err := LoadFrom[config](map[string]string{"THE_COUNT": "3"})
+	require.NoError(t, err)
+	require.Equal(t, 3, cfg.Count)
+}

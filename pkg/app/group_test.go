@@ -1,0 +1,53 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/opsdeck/opsdeck/pkg/app"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// until returns a task that runs until it is told to stop and then says so.
+func until(name string, stopped chan<- string) app.Task {
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		stopped <- name
+		return nil
+	}
+}
+
+func TestStagesStopInOrder(t *testing.T) {
+	t.Parallel()
+	stopped := make(chan string, 3)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- app.RunStages(ctx, []app.Task{until("gateway", stopped)}, []app.Task{until("service", stopped)}, []app.Task{until("database", stopped)})
+	}()
+	require.Empty(t, stopped)
+	cancel()
+	require.NoError(t, <-done)
+	require.Equal(t, []string{"gateway", "service", "database"}, []string{<-stopped, <-stopped, <-stopped})
+}
+
+func TestAFailureStopsEverything(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	stopped := make(chan string, 2)
+	err := app.RunStages(context.Background(),
+		[]app.Task{until("gateway", stopped)},
+		[]app.Task{until("service", stopped), func(context.Context) error { return broken }})
+	require.ErrorIs(t, err, broken)
+	require.Len(t, stopped, 2)
+}
+
+func TestATaskThatJustEndsIsAFailure(t *testing.T) {
+	t.Parallel()
+	require.Error(t, app.RunStages(context.Background(), []app.Task{func(context.Context) error { return nil }}))
+}

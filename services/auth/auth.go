@@ -1,0 +1,149 @@
+// Package auth is the service that says who is who: it keeps tenants, users and sessions, and signs the tokens that all
+// other services trust.
+package auth
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/app"
+	"github.com/opsdeck/opsdeck/pkg/bus"
+	"github.com/opsdeck/opsdeck/pkg/jobs"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+	"github.com/opsdeck/opsdeck/pkg/secret"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/captcha"
+	"github.com/opsdeck/opsdeck/services/auth/internal/migrations"
+	"github.com/opsdeck/opsdeck/services/auth/internal/password"
+	"github.com/opsdeck/opsdeck/services/auth/internal/session"
+	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
+	"github.com/opsdeck/opsdeck/services/auth/internal/upkeep"
+	"github.com/opsdeck/opsdeck/services/auth/internal/user"
+)
+
+// name is the service's name and that of its schema.
+const name = "auth"
+
+// Config is what the service can be told.
+type Config struct {
+	app.ServiceConfig `envPrefix:"OPSDECK_AUTH_"`
+
+	Password          password.Params `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	PasswordsAtOnce   int             `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
+	PasswordWait      time.Duration   `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
+	RSAKey            string          `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
+	AdminPassword     secret.Text     `env:"OPSDECK_AUTH_ADMIN_PASSWORD_FILE,file" help:"Password of platform/admin, read when the first start creates that user. Without it a random one is printed to standard output, once."`
+	LoginsPerMinute   int             `env:"OPSDECK_AUTH_LOGINS_PER_MINUTE" envDefault:"20" help:"Logins that one address may try per minute and replica."`
+	CaptchasPerMinute int             `env:"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE" envDefault:"60" help:"Captchas that one address may ask for per minute and replica."`
+	SigningKeyAge     time.Duration   `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
+	ServiceKeys       string          `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
+	DemoCaptcha       string          `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
+}
+
+// Validate refuses settings that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.DemoCaptcha != "" && (len(c.DemoCaptcha) != 5 || strings.Trim(c.DemoCaptcha, "0123456789") != ""):
+		return fmt.Errorf("OPSDECK_AUTH_DEMO_CAPTCHA is %q, want five digits", c.DemoCaptcha)
+	case c.LoginsPerMinute < 1:
+		return fmt.Errorf("OPSDECK_AUTH_LOGINS_PER_MINUTE is %d, want at least 1", c.LoginsPerMinute)
+	case c.CaptchasPerMinute < 1:
+		return fmt.Errorf("OPSDECK_AUTH_CAPTCHAS_PER_MINUTE is %d, want at least 1", c.CaptchasPerMinute)
+	case c.PasswordsAtOnce < 1:
+		return fmt.Errorf("OPSDECK_AUTH_PASSWORDS_AT_ONCE is %d, want at least 1", c.PasswordsAtOnce)
+	case c.SigningKeyAge < signing.TokenLife:
+		return fmt.Errorf("OPSDECK_AUTH_SIGNING_KEY_AGE is %v, want at least %v", c.SigningKeyAge, signing.TokenLife)
+	}
+	if err := c.Password.Validate(); err != nil {
+		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_MEMORY_KIB, _PASSES, _THREADS: %w", err)
+	}
+	return nil
+}
+
+// Migrate brings the schema up to date.
+func Migrate(ctx context.Context, cfg Config) error {
+	return app.MigrateSchema(ctx, name, cfg.ServiceConfig, migrations.FS)
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
+	svc, err := app.Open(ctx, rt, name, cfg.ServiceConfig, migrations.FS)
+	if err != nil {
+		return err
+	}
+	defer svc.Close()
+	if err := pg.Migrated(ctx, svc.Pool, name, migrations.FS); err != nil {
+		return err
+	}
+	parts, err := open(cfg, svc)
+	if err != nil {
+		return err
+	}
+	if err := user.Bootstrap(ctx, svc.Pool, parts.passwords, strings.TrimRight(cfg.AdminPassword.Reveal(), "\r\n"), os.Stdout, time.Now()); err != nil {
+		return err
+	}
+	if err := parts.keys.Rotate(ctx); err != nil {
+		return err
+	}
+	workers := river.NewWorkers()
+	bus.AddWorker(workers, svc.Bus)
+	inserts, err := jobs.New(svc.Pool, name, nil, svc.Log, jobs.Options{})
+	if err != nil {
+		return err
+	}
+	sessions := session.NewServer(session.Config{
+		Pool: svc.Pool, Queue: inserts, Captchas: parts.captchas, Passwords: parts.passwords, RSA: parts.rsa, Keys: parts.keys,
+		LoginsPerMinute: cfg.LoginsPerMinute, CaptchasPerMinute: cfg.CaptchasPerMinute, Now: time.Now,
+	})
+	periodic := upkeep.Schedule(workers, parts.keys.Rotate, parts.keys.DeleteRetired, parts.captchas.DeleteExpired, sessions.DeleteExpired)
+	queue, err := jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{Periodic: []*river.PeriodicJob{periodic}, StopWait: cfg.Drain})
+	if err != nil {
+		return err
+	}
+	server, err := svc.Server(parts.keys)
+	if err != nil {
+		return err
+	}
+	authv1.RegisterKeyServiceServer(server, signing.NewServer(parts.keys, parts.services))
+	authv1.RegisterSessionServiceServer(server, sessions)
+	authv1.RegisterUserServiceServer(server, user.NewServer(svc.Pool, time.Now))
+	return svc.Serve(ctx, server, queue.Run)
+}
+
+// parts are what the RPCs share.
+type parts struct {
+	captchas  *captcha.Captchas
+	passwords *password.Hasher
+	keys      *signing.Keys
+	rsa       *secret.RSA
+	services  signing.Services
+}
+
+func open(cfg Config, svc *app.Service) (p parts, err error) {
+	if cfg.DemoCaptcha != "" {
+		svc.Log.Warn("OPSDECK_AUTH_DEMO_CAPTCHA is set: every captcha has the same answer and stops no robot")
+	}
+	p.captchas = captcha.New(svc.Pool, svc.Sealer, cfg.DemoCaptcha, time.Now)
+	if p.passwords, err = password.New(cfg.Password, cfg.PasswordsAtOnce, cfg.PasswordWait); err != nil {
+		return p, err
+	}
+	if p.keys, err = signing.New(svc.Pool, svc.Sealer, cfg.SigningKeyAge, time.Now); err != nil {
+		return p, fmt.Errorf("OPSDECK_AUTH_SIGNING_KEY_AGE: %w", err)
+	}
+	if cfg.RSAKey != "" {
+		if p.rsa, err = secret.LoadRSA(cfg.RSAKey); err != nil {
+			return p, fmt.Errorf("OPSDECK_AUTH_RSA_PRIVATE_KEY: %w", err)
+		}
+	}
+	if p.services, err = signing.LoadServices(cfg.ServiceKeys); err != nil {
+		return p, fmt.Errorf("OPSDECK_AUTH_SERVICE_KEYS: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,126 @@
+// Package apply executes a stream of source transactions on the target.
+//
+// Transactions are applied in order and committed whole, together with the position after them. While the applier is behind, it
+// merges consecutive transactions into one target transaction and the changes of one row into their net effect, which lets it
+// write many rows with one statement; when it has caught up, one source transaction is one target transaction.
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+)
+
+const (
+	defaultMerge = 200
+	// mergeBytes bounds the log that one target transaction merges.
+	mergeBytes = 4 << 20
+	// idleSave is how often the position is stored while no selected table changes.
+	idleSave = time.Second
+)
+
+// Config says what to apply where.
+type Config struct {
+	// Target is where the applier opens its sessions.
+	Target mysql.Config
+	Job    string
+	Epoch  int64
+	// Flavor is the source's: it reads the GTIDs.
+	Flavor mysql.Flavor
+	// Start is the position that the stream starts behind.
+	Start     mysql.Position
+	Selection ddl.Selection
+	// Handover says how to treat what a copy has seen already; nil when there is nothing to mind.
+	Handover *progress.Handover
+	// Merge is how many source transactions one target transaction may hold; 0 means 200, 1 keeps them one to one.
+	Merge int
+	// Event tells the operator of things worth knowing that do not stop the job.
+	Event  func(kind, message string)
+	Logger *zap.Logger
+}
+
+// Stats says what has been applied.
+type Stats struct {
+	Transactions, Rows, Commits, Definitions int64
+	// Position is the stored position, with the executed GTID set.
+	Position mysql.Position
+	// SourceTime is when the last applied transaction was committed at the source; zero before the first.
+	SourceTime time.Time
+}
+
+// Applier applies one stream to one target.
+type Applier struct {
+	cfg Config
+
+	transactions, rows, commits, definitions atomic.Int64
+	applied                                  atomic.Pointer[progress.Applied]
+}
+
+// New returns an applier that has done nothing yet.
+func New(cfg Config) *Applier {
+	if cfg.Merge <= 0 {
+		cfg.Merge = defaultMerge
+	}
+	a := &Applier{cfg: cfg}
+	a.applied.Store(&progress.Applied{Position: cfg.Start})
+	return a
+}
+
+// Run applies the stream until it is closed, and returns when the last of it is stored; or until ctx ends or something fails, and
+// then the position stored is that of the last transaction committed. A job that belongs to a later run ends with progress.ErrFenced.
+func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) error {
+	group, ctx := errgroup.WithContext(ctx)
+	conn, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	recorder, err := progress.NewRecorder(conn, a.cfg.Job, a.cfg.Epoch)
+	if err != nil {
+		return err
+	}
+	executed, err := a.cfg.Flavor.ParseGTIDSet(a.cfg.Start.GTIDSet)
+	if err != nil {
+		return err
+	}
+	e := &executor{applier: a, conn: conn, recorder: recorder, ready: make(chan struct{}), work: make(chan *unit)}
+	b := &builder{applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover, tables: newCatalog(a.cfg.Target)}
+	group.Go(func() error { return e.run(ctx) })
+	group.Go(func() error {
+		defer close(e.work)
+		return b.run(ctx)
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, progress.ErrFenced) {
+		return fmt.Errorf("apply to %s: %w", a.cfg.Target.Addr(), err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// Stats returns the counters.
+func (a *Applier) Stats() Stats {
+	applied := a.applied.Load()
+	return Stats{
+		Transactions: a.transactions.Load(), Rows: a.rows.Load(), Commits: a.commits.Load(), Definitions: a.definitions.Load(),
+		Position: applied.Position, SourceTime: applied.SourceTime,
+	}
+}
+
+func (a *Applier) event(kind, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	a.cfg.Logger.Info("replication event", zap.String("kind", kind), zap.String("message", message))
+	if a.cfg.Event != nil {
+		a.cfg.Event(kind, message)
+	}
+}

@@ -1,0 +1,139 @@
+package apply
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+)
+
+// unit is what the executor does in one go: a target transaction, a part of one, or a definition.
+type unit struct {
+	statements []statement
+	definition *definition
+	applied    progress.Applied
+	// first and last say whether the target transaction begins and ends with the unit.
+	first, last bool
+	// done is closed when a definition has been executed.
+	done chan struct{}
+}
+
+// batch collects source transactions for one target transaction.
+type batch struct {
+	statements   []statement
+	keyed        map[*table]*changes
+	ordered      map[*table]*sequence
+	tables       []*table // in order of appearance
+	transactions int64
+	rows         int64
+	bytes        int64
+	time         time.Time
+	end          mysql.Position
+	first, last  bool
+}
+
+func newBatch() *batch {
+	return &batch{keyed: map[*table]*changes{}, ordered: map[*table]*sequence{}, first: true, last: true}
+}
+
+// add takes the rows of one event.
+func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
+	images, err := rows.Images()
+	if err != nil {
+		return err
+	}
+	if err := t.complete(images); err != nil {
+		return err
+	}
+	n := int64(len(images))
+	if rows.Kind == binlog.Update {
+		n /= 2
+	}
+	b.rows += n
+	cascading := t.cascades && rows.Kind != binlog.Insert && !rows.IgnoresForeignKeys
+	switch {
+	case cascading:
+		return b.cascade(t, rows, images)
+	case len(t.key) == 0:
+		return b.sequence(t, rows.ColumnTypes).add(rows.Kind, images)
+	}
+	if c := b.keyed[t]; c != nil && c.mode != mode {
+		if err := b.seal(); err != nil {
+			return err
+		}
+	}
+	c := b.keyed[t]
+	if c == nil {
+		c = newChanges(t, mode, rows.ColumnTypes)
+		b.keyed[t] = c
+		b.tables = append(b.tables, t)
+	}
+	return c.add(rows.Kind, images)
+}
+
+// cascade executes a change that reaches into other tables, after all that came before it and before all that follows.
+func (b *batch) cascade(t *table, rows *binlog.Rows, images []binlog.Image) error {
+	if err := b.seal(); err != nil {
+		return err
+	}
+	q := newSequence(t, rows.ColumnTypes)
+	if err := q.add(rows.Kind, images); err != nil {
+		return err
+	}
+	b.statements = append(b.statements, q.statements...)
+	return nil
+}
+
+func (b *batch) sequence(t *table, types []byte) *sequence {
+	q := b.ordered[t]
+	if q == nil {
+		q = newSequence(t, types)
+		q.table.cascades = false
+		b.ordered[t] = q
+		b.tables = append(b.tables, t)
+	}
+	return q
+}
+
+// seal turns what was collected into statements. Tables do not depend on each other, as foreign keys are not checked.
+func (b *batch) seal() error {
+	for _, t := range b.tables {
+		if c := b.keyed[t]; c != nil {
+			statements, err := c.statements()
+			if err != nil {
+				return err
+			}
+			b.statements = append(b.statements, statements...)
+		}
+		if q := b.ordered[t]; q != nil {
+			if err := q.flush(); err != nil {
+				return err
+			}
+			b.statements = append(b.statements, q.statements...)
+		}
+	}
+	b.tables = nil
+	clear(b.keyed)
+	clear(b.ordered)
+	return nil
+}
+
+// idle reports whether the batch holds nothing but positions.
+func (b *batch) idle() bool {
+	return len(b.statements) == 0 && len(b.tables) == 0 && b.first && b.last
+}
+
+// complete checks that the log holds every column that the target must be given.
+func (t *table) complete(images []binlog.Image) error {
+	for _, image := range images {
+		for _, i := range image.Missing {
+			if i < len(t.columns) && !t.columns[i].Generated {
+				return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
+					"the log leaves out column %s of table %s: set binlog_row_image=FULL at the source", t.columns[i].Name, t)}
+			}
+		}
+	}
+	return nil
+}

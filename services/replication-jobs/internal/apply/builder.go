@@ -1,0 +1,175 @@
+package apply
+
+import (
+	"context"
+	"time"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+)
+
+// builder turns the stream into units while the executor is busy with the one before.
+type builder struct {
+	applier  *Applier
+	executor *executor
+	stream   <-chan *binlog.Transaction
+	executed gomysql.GTIDSet // after everything built so far
+	handover *progress.Handover
+	tables   *catalog
+	batch    *batch
+	hurry    bool // store the position even if no row changed
+}
+
+// run reads until the stream is closed. What has arrived is merged up to the limit; a unit is handed over when the executor is ready,
+// so that units grow with the backlog and without one hold a single transaction.
+func (b *builder) run(ctx context.Context) error {
+	defer b.tables.close()
+	tick := time.NewTicker(idleSave)
+	defer tick.Stop()
+	for {
+		stream, ready := b.stream, b.executor.ready
+		switch {
+		case b.batch == nil:
+			ready = nil
+		case b.full():
+			stream = nil
+			if err := b.batch.seal(); err != nil {
+				return err
+			}
+		case len(stream) > 0 || b.batch.idle() && !b.hurry:
+			ready = nil
+		}
+		select {
+		case t, open := <-stream:
+			if !open {
+				return b.flush(ctx)
+			}
+			if err := b.take(ctx, t); err != nil {
+				return err
+			}
+		case <-ready:
+			if err := b.send(ctx); err != nil {
+				return err
+			}
+		case <-tick.C:
+			b.hurry = true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (b *builder) full() bool {
+	return b.batch.transactions >= int64(b.applier.cfg.Merge) || b.batch.bytes >= mergeBytes || !b.batch.last
+}
+
+// take adds a transaction or a part. A part of a large one begins a unit of its own.
+func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
+	defer t.Release()
+	alone := t.Definition != nil || !t.First || !t.Last
+	if alone && b.batch != nil {
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
+	}
+	at, err := b.point(t)
+	if err != nil {
+		return err
+	}
+	if t.Definition != nil {
+		return b.define(ctx, t, at)
+	}
+	if b.batch == nil {
+		b.batch = newBatch()
+		b.batch.first = t.First
+	}
+	for _, rows := range t.Changes {
+		if err := b.add(ctx, rows, at); err != nil {
+			return err
+		}
+	}
+	b.batch.bytes += t.Bytes
+	b.batch.time, b.batch.end, b.batch.last = t.Timestamp, t.Position, t.Last
+	if t.Last {
+		return b.finish(t, at)
+	}
+	return nil
+}
+
+// point is the place of a transaction, as far as a copy makes it matter.
+func (b *builder) point(t *binlog.Transaction) (mysql.Point, error) {
+	if b.handover == nil {
+		return mysql.Point{}, nil
+	}
+	return b.handover.Point(t.GTID, t.Position)
+}
+
+func (b *builder) add(ctx context.Context, rows *binlog.Rows, at mysql.Point) error {
+	mode := b.handover.Mode(rows.Schema, rows.Table, at)
+	if mode == progress.Skip {
+		return nil
+	}
+	table, err := b.tables.table(ctx, rows)
+	if err != nil {
+		return err
+	}
+	return b.batch.add(table, mode, rows)
+}
+
+// finish counts a complete transaction.
+func (b *builder) finish(t *binlog.Transaction, at mysql.Point) error {
+	b.batch.transactions++
+	return b.executes(t.GTID, at)
+}
+
+func (b *builder) executes(gtid string, at mysql.Point) error {
+	if b.handover.Passed(at) {
+		b.handover = nil
+	}
+	if gtid == "" {
+		return nil
+	}
+	return b.executed.Update(gtid)
+}
+
+// flush hands over what is there and waits until the executor has taken it.
+func (b *builder) flush(ctx context.Context) error {
+	if b.batch == nil {
+		return nil
+	}
+	select {
+	case <-b.executor.ready:
+		return b.send(ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *builder) send(ctx context.Context) error {
+	if err := b.batch.seal(); err != nil {
+		return err
+	}
+	u := &unit{statements: b.batch.statements, first: b.batch.first, last: b.batch.last, applied: progress.Applied{
+		Position:   b.position(b.batch.end),
+		SourceTime: b.batch.time, Transactions: b.batch.transactions, Rows: b.batch.rows,
+	}}
+	b.batch, b.hurry = nil, false
+	return b.hand(ctx, u)
+}
+
+func (b *builder) hand(ctx context.Context, u *unit) error {
+	select {
+	case b.executor.work <- u:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *builder) position(end mysql.Position) mysql.Position {
+	end.GTIDSet = b.executed.String()
+	return end
+}

@@ -1,0 +1,84 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// sessionMode is not strict, because a strict session refuses the empty value that ENUM columns hold after a lenient write at the
+// source. What a strict session would refuse shows as a warning instead, and each warning is looked at; see executor.warnings.
+const sessionMode = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+
+// connect opens the session that writes.
+func (a *Applier) connect(ctx context.Context) (*mysql.Conn, error) {
+	conn, err := mysql.Connect(ctx, a.cfg.Target)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareSession(conn); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// prepareSession sets what rows need. Constraints between tables and checks were enforced by the source; statements that must
+// cascade switch foreign keys on for themselves.
+func prepareSession(conn *mysql.Conn) error {
+	statements := []string{
+		"SET NAMES utf8mb4",
+		"SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, transaction_isolation = 'READ-COMMITTED', collation_server = DEFAULT",
+	}
+	if conn.Flavor.Name() == gomysql.MariaDBFlavor {
+		statements[1] = "SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, tx_isolation = 'READ-COMMITTED', collation_server = DEFAULT, check_constraint_checks = 0"
+	}
+	for _, statement := range statements {
+		if _, err := conn.Execute(statement); err != nil {
+			return fmt.Errorf("prepare the session: %w", mysql.Explain(err))
+		}
+	}
+	return nil
+}
+
+// definitionModes are the bits of sql_mode that change what a definition means and that MySQL and MariaDB number alike:
+// REAL_AS_FLOAT, PIPES_AS_CONCAT, ANSI_QUOTES, IGNORE_SPACE, NO_UNSIGNED_SUBTRACTION, NO_DIR_IN_CREATE, and those from
+// NO_AUTO_VALUE_ON_ZERO to NO_ENGINE_SUBSTITUTION without TRADITIONAL and NO_AUTO_CREATE_USER.
+const definitionModes = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<6 | 1<<7 | 1<<19 | 1<<20 | 1<<21 | 1<<22 | 1<<23 | 1<<24 | 1<<25 | 1<<26 | 1<<29 | 1<<30
+
+// oracleMode is MariaDB's other grammar.
+const oracleMode = 1 << 9
+
+// commonCollations are the ids below which MySQL and MariaDB agree.
+const commonCollations = 255
+
+// imitate gives the session what the source's session had when it ran a definition.
+func (e *executor) imitate(s binlog.Session, schema string) error {
+	same := e.conn.Flavor.Name() == e.applier.cfg.Flavor.Name()
+	modes := uint64(definitionModes)
+	if same && e.conn.Flavor.Name() == gomysql.MariaDBFlavor {
+		modes |= oracleMode
+	}
+	if s.HasSQLMode {
+		if _, err := e.conn.Execute(fmt.Sprintf("SET SESSION sql_mode = %d", s.SQLMode&modes)); err != nil {
+			return err
+		}
+	}
+	known := same || max(s.ClientCharset, s.ConnectionCollation, s.ServerCollation) < commonCollations
+	if s.HasCharset && known {
+		if _, err := e.conn.Execute(fmt.Sprintf("SET SESSION character_set_client = %d, collation_connection = %d, collation_server = %d",
+			s.ClientCharset, s.ConnectionCollation, s.ServerCollation)); err != nil {
+			return err
+		}
+	}
+	if schema != "" {
+		if _, err := e.conn.Execute("USE " + mysql.QuoteIdent(schema)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

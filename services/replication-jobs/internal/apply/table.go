@@ -1,0 +1,200 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// table is a table of the target with what writing to it depends on.
+type table struct {
+	*mysql.Table
+	name    string // quoted, with its schema
+	columns []column
+	key     []int // indexes of the columns that tell rows apart; nil without a key
+	// upserts is set when the key is the only unique one: INSERT ... ON DUPLICATE KEY UPDATE can then meet no row but the right one.
+	upserts bool
+	// cascades is set when a foreign key of another table makes changes of this one reach further.
+	cascades bool
+
+	list   string // the writable columns, for INSERT
+	assign string // the writable columns as c = VALUES(c), for ON DUPLICATE KEY UPDATE
+
+	checked []byte // the source's column types that were last found to fit
+}
+
+// column is a column as its values are written.
+type column struct {
+	mysql.Column
+	name string // quoted
+	// length is that of BINARY(n), to which values are padded: the log leaves trailing zeros out.
+	length int
+}
+
+// catalog holds the tables seen so far. It has to be reset after each DDL statement.
+type catalog struct {
+	target mysql.Config
+	conn   *mysql.Conn
+	tables map[[2]string]*table
+}
+
+func newCatalog(target mysql.Config) *catalog {
+	return &catalog{target: target, tables: map[[2]string]*table{}}
+}
+
+func (c *catalog) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// reset forgets the definitions, and the session, which might idle until the server closes it.
+func (c *catalog) reset() {
+	c.close()
+	clear(c.tables)
+}
+
+// table returns the target's table for rows of the log.
+func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) {
+	t := c.tables[[2]string{rows.Schema, rows.Table}]
+	if t == nil {
+		var err error
+		if t, err = c.load(ctx, rows.Schema, rows.Table); err != nil {
+			return nil, err
+		}
+		c.tables[[2]string{rows.Schema, rows.Table}] = t
+	}
+	if err := t.fits(rows.ColumnTypes); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *catalog) load(ctx context.Context, schema, name string) (*table, error) {
+	if c.conn == nil {
+		conn, err := mysql.Connect(ctx, c.target)
+		if err != nil {
+			return nil, err
+		}
+		c.conn = conn
+	}
+	definition, err := mysql.LoadTable(c.conn, schema, name)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable(definition)
+	unique, err := c.count(`SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
+		WHERE table_schema = ? AND table_name = ? AND non_unique = 0`, schema, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the unique keys of %s.%s: %w", schema, name, err)
+	}
+	cascading, err := c.count(`SELECT COUNT(*) FROM information_schema.referential_constraints
+		WHERE unique_constraint_schema = ? AND referenced_table_name = ?
+		AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))`, schema, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the foreign keys that refer to %s.%s: %w", schema, name, err)
+	}
+	t.upserts = len(t.key) > 0 && unique == 1
+	t.cascades = cascading > 0
+	return t, nil
+}
+
+func (c *catalog) count(query, schema, name string) (int64, error) {
+	r, err := c.conn.Execute(query, schema, name)
+	if err != nil {
+		return 0, err
+	}
+	return r.GetInt(0, 0)
+}
+
+func newTable(definition *mysql.Table) *table {
+	t := &table{Table: definition, name: mysql.QuoteTable(definition.Schema, definition.Name), key: definition.Key()}
+	var names, assignments []string
+	for _, c := range definition.Columns {
+		quoted := mysql.QuoteIdent(c.Name)
+		t.columns = append(t.columns, column{Column: c, name: quoted, length: binaryLength(c)})
+		if !c.Generated {
+			names = append(names, quoted)
+			assignments = append(assignments, quoted+"=VALUES("+quoted+")")
+		}
+	}
+	if slices.ContainsFunc(t.key, func(i int) bool { return definition.Columns[i].Generated }) {
+		t.key = nil
+	}
+	t.list, t.assign = strings.Join(names, ","), strings.Join(assignments, ",")
+	return t
+}
+
+// binaryLength is the length of a column whose values the log holds without their trailing zeros, else 0.
+func binaryLength(c mysql.Column) int {
+	switch c.DataType {
+	case "uuid", "inet6":
+		return 16
+	case "inet4":
+		return 4
+	case "binary":
+		digits := strings.TrimSuffix(strings.TrimPrefix(c.ColumnType, "binary("), ")")
+		n, _ := strconv.Atoi(digits) // BINARY without a length is reported as binary(1)
+		return n
+	}
+	return 0
+}
+
+// fits compares the source's columns with the target's.
+func (t *table) fits(source []byte) error {
+	if bytes.Equal(source, t.checked) {
+		return nil
+	}
+	if len(source) != len(t.columns) {
+		return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
+			"table %s has %d columns at the source and %d at the target: make the definitions equal", t, len(source), len(t.columns))}
+	}
+	for i, code := range source {
+		if c := t.columns[i]; !compatible(code, c.DataType) {
+			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
+				"column %s of table %s is %s at the target, which does not take the source's type (number %d of the protocol): make the definitions equal",
+				c.Name, t, c.ColumnType, code)}
+		}
+	}
+	t.checked = bytes.Clone(source)
+	return nil
+}
+
+// families are the kinds of column between which values can be carried over.
+var families = map[string]string{
+	"tinyint": "number", "smallint": "number", "mediumint": "number", "int": "number", "bigint": "number", "decimal": "number",
+	"float": "number", "double": "number", "bit": "bit", "year": "year",
+	"date": "time", "datetime": "time", "timestamp": "time", "time": "clock", "enum": "enum", "set": "set",
+}
+
+// compatible reports whether a column of the target takes values of the source's type. Everything without a family holds bytes.
+func compatible(code byte, dataType string) bool {
+	family := families[dataType]
+	switch code {
+	case gomysql.MYSQL_TYPE_TINY, gomysql.MYSQL_TYPE_SHORT, gomysql.MYSQL_TYPE_INT24, gomysql.MYSQL_TYPE_LONG, gomysql.MYSQL_TYPE_LONGLONG,
+		gomysql.MYSQL_TYPE_FLOAT, gomysql.MYSQL_TYPE_DOUBLE, gomysql.MYSQL_TYPE_NEWDECIMAL:
+		return family == "number"
+	case gomysql.MYSQL_TYPE_BIT:
+		return family == "bit"
+	case gomysql.MYSQL_TYPE_YEAR:
+		return family == "year"
+	case gomysql.MYSQL_TYPE_DATE, gomysql.MYSQL_TYPE_NEWDATE, gomysql.MYSQL_TYPE_DATETIME, gomysql.MYSQL_TYPE_DATETIME2,
+		gomysql.MYSQL_TYPE_TIMESTAMP, gomysql.MYSQL_TYPE_TIMESTAMP2:
+		return family == "time"
+	case gomysql.MYSQL_TYPE_TIME, gomysql.MYSQL_TYPE_TIME2:
+		return family == "clock"
+	case gomysql.MYSQL_TYPE_STRING: // ENUM and SET are logged as STRING
+		return family == "" || family == "enum" || family == "set"
+	default:
+		return family == ""
+	}
+}

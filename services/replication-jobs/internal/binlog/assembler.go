@@ -1,0 +1,232 @@
+package binlog
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/google/uuid"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// ErrXA is returned for XA transactions, which end at another place of the log than their changes.
+var ErrXA = errors.New("the source runs XA transactions, which are not replicated")
+
+// ErrIncident is returned when the source itself says that its log has a gap.
+var ErrIncident = errors.New("the source reports an incident: its binary log is incomplete; create the job anew")
+
+// ErrRolledBack is returned for a transaction in parts that the source rolled back after writing it to its log.
+var ErrRolledBack = errors.New("the source rolled back a large transaction after logging it")
+
+// overhead is added to the size of events to account for small transactions.
+const overhead = 256
+
+// assembler puts events together to transactions. It is used by one goroutine.
+type assembler struct {
+	selection ddl.Selection
+	partBytes int64
+	emit      func(*Transaction) error
+
+	file    string
+	part    *Transaction // nil between transactions
+	open    bool         // a COMMIT follows
+	headers map[*replication.RowsEvent]*Rows
+}
+
+func newAssembler(selection ddl.Selection, partBytes int64, emit func(*Transaction) error) *assembler {
+	return &assembler{selection: selection, partBytes: partBytes, emit: emit, headers: map[*replication.RowsEvent]*Rows{}}
+}
+
+// keep is the parser's hook for rows events. Of a compressed transaction it gets all of them before handle sees the first.
+func (a *assembler) keep(event *replication.RowsEvent, data []byte) error {
+	rows, err := decodeHeader(event, data)
+	if err != nil {
+		return err
+	}
+	if a.selection.Table(rows.Schema, rows.Table) {
+		if rows.Kind == 0 {
+			return fmt.Errorf("table %s.%s: %w", rows.Schema, rows.Table, errPartial)
+		}
+		a.headers[event] = rows
+	}
+	return nil
+}
+
+func (a *assembler) handle(e *replication.BinlogEvent) error {
+	switch event := e.Event.(type) {
+	case *replication.RotateEvent:
+		a.file = string(event.NextLogName)
+	case *replication.MariadbGTIDEvent:
+		a.begin(event.GTID.String(), !event.IsStandalone())
+	case *replication.GTIDEvent:
+		return a.beginMySQL(event)
+	case *replication.GtidTaggedLogEvent:
+		return a.beginMySQL(&event.GTIDEvent)
+	case *replication.QueryEvent:
+		return a.query(e, event)
+	case *replication.RowsEvent:
+		return a.change(e, event)
+	case *replication.XIDEvent:
+		return a.commit(e)
+	case *replication.TransactionPayloadEvent:
+		for _, inner := range event.Events {
+			if err := a.handle(inner); err != nil {
+				return err
+			}
+		}
+	case *replication.ExecuteLoadQueryEvent:
+		return ddl.ErrRowFormat
+	case *replication.GenericEvent:
+		return generic(e.Header.EventType)
+	}
+	return nil
+}
+
+func generic(kind replication.EventType) error {
+	switch kind {
+	case replication.XA_PREPARE_LOG_EVENT:
+		return ErrXA
+	case replication.INCIDENT_EVENT:
+		return ErrIncident
+	default:
+		return nil
+	}
+}
+
+func (a *assembler) begin(gtid string, open bool) {
+	a.part = &Transaction{GTID: gtid, First: true, Bytes: overhead}
+	a.open = open
+}
+
+func (a *assembler) beginMySQL(event *replication.GTIDEvent) error {
+	if event.GNO == 0 { // anonymous
+		a.begin("", false)
+		return nil
+	}
+	id, err := uuid.FromBytes(event.SID)
+	if err != nil {
+		return fmt.Errorf("read the server id of a GTID: %w", err)
+	}
+	gtid := id.String()
+	if tag := event.Tag.String(); tag != "" {
+		gtid += ":" + tag
+	}
+	a.begin(gtid+":"+strconv.FormatInt(event.GNO, 10), false)
+	return nil
+}
+
+// transaction is the one under way; a server without GTID events begins one implicitly.
+func (a *assembler) transaction() *Transaction {
+	if a.part == nil {
+		a.begin("", false)
+	}
+	return a.part
+}
+
+func (a *assembler) change(e *replication.BinlogEvent, event *replication.RowsEvent) error {
+	rows := a.headers[event]
+	delete(a.headers, event)
+	if rows == nil {
+		return nil
+	}
+	t := a.transaction()
+	size := int64(e.Header.EventSize)
+	if len(t.Changes) > 0 && t.Bytes+size > a.partBytes {
+		if err := a.flush(e); err != nil {
+			return err
+		}
+		t = a.part
+	}
+	t.Changes = append(t.Changes, rows)
+	t.Bytes += size
+	return nil
+}
+
+// flush emits what there is as a part and goes on with the next one.
+func (a *assembler) flush(e *replication.BinlogEvent) error {
+	t := a.part
+	t.Timestamp = time.Unix(int64(e.Header.Timestamp), 0)
+	t.Position = a.position(e)
+	a.part = &Transaction{GTID: t.GTID, Bytes: overhead}
+	return a.emit(t)
+}
+
+func (a *assembler) commit(e *replication.BinlogEvent) error {
+	t := a.transaction()
+	a.part, a.open = nil, false
+	t.Last = true
+	t.Timestamp = time.Unix(int64(e.Header.Timestamp), 0)
+	t.Position = a.position(e)
+	return a.emit(t)
+}
+
+func (a *assembler) position(e *replication.BinlogEvent) mysql.Position {
+	return mysql.Position{File: a.file, Offset: e.Header.LogPos}
+}
+
+func (a *assembler) query(e *replication.BinlogEvent, event *replication.QueryEvent) error {
+	text := string(event.Query)
+	verb, _, _ := strings.Cut(strings.TrimLeft(text, " \t\r\n"), " ")
+	switch strings.ToUpper(verb) {
+	case "BEGIN":
+		a.transaction()
+		a.open = true
+		return nil
+	case "COMMIT":
+		return a.commit(e)
+	case "ROLLBACK":
+		return a.rollback(e, text)
+	case "SAVEPOINT", "RELEASE":
+		return nil
+	case "XA":
+		return ErrXA
+	}
+	return a.define(e, event, text)
+}
+
+// rollback ends a transaction without effect; ROLLBACK TO would leave part of it, which cannot be told from the rest.
+func (a *assembler) rollback(e *replication.BinlogEvent, text string) error {
+	t := a.transaction()
+	if !t.First || !strings.EqualFold(strings.TrimSpace(text), "ROLLBACK") {
+		return ErrRolledBack
+	}
+	t.Changes = nil
+	return a.commit(e)
+}
+
+// define handles a statement. It is a transaction of its own, or the CREATE TABLE at the head of the rows that fill the table.
+func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryEvent, text string) error {
+	session := parseSession(string(event.Schema), event.StatusVars)
+	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes()})
+	if err != nil {
+		if systemSchema(session.Schema) {
+			statement = ddl.Statement{Kind: ddl.Ignored, Text: text, What: "statement on a system schema"}
+		} else {
+			return fmt.Errorf("statement at %s: %w", a.position(e), err)
+		}
+	}
+	t := a.transaction()
+	if len(t.Changes) > 0 || !t.First {
+		return fmt.Errorf("statement at %s: %w inside a transaction: %s", a.position(e), ddl.ErrUnknown, ddl.Excerpt(text))
+	}
+	t.Definition = &Definition{Statement: statement, Position: a.position(e), Session: session, ErrorCode: event.ErrorCode}
+	t.Bytes += int64(e.Header.EventSize)
+	if !a.open {
+		return a.commit(e)
+	}
+	if err := a.flush(e); err != nil {
+		return err
+	}
+	a.part.First = true // the statement was committed by itself
+	return nil
+}
+
+// systemSchema names the schemas in which the servers' own scripts write statements.
+func systemSchema(name string) bool {
+	return name == "mysql" || name == "sys"
+}

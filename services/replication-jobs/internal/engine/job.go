@@ -1,0 +1,83 @@
+// Package engine runs a replication job: it copies the chosen tables from a snapshot of the source, then applies what the
+// source's binary log says since, until it is told to stop. A job may be stopped, or killed, at any moment and run again.
+package engine
+
+import (
+	"time"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// Step chooses what a job does.
+type Step string
+
+// The steps of a job; the empty one is StepAll.
+const (
+	// StepFull copies and ends.
+	StepFull Step = "job_stage_full"
+	// StepIncr follows the binary log without a copy.
+	StepIncr Step = "job_stage_incr"
+	// StepAll copies and then follows the binary log.
+	StepAll Step = "all"
+)
+
+// Job is one replication job, and the run of it that is about to start.
+type Job struct {
+	ID string
+	// Incarnation tells a job from an earlier one of the same ID: what the target remembers of that one is forgotten.
+	Incarnation string
+	// Epoch rises with every run; the target refuses what runs of a lower epoch write.
+	Epoch int64
+	// Step is "job_stage_full", "job_stage_incr", "all" or "".
+	Step           string
+	Source, Target mysql.Config
+	// Do and Ignore choose schemas and tables.
+	Do, Ignore []filter.SchemaRule
+	// StartGTID is where a job without a copy starts, if it has no progress yet.
+	StartGTID string
+	// AutoGTID starts a job, also one of all steps, at the source's current position, without a copy.
+	AutoGTID bool
+	// ChunkSize is the number of rows that a copy writes at a time; 0 means 2000.
+	ChunkSize int
+	// GroupMaxSize bounds in bytes what is applied in one commit while there is a backlog, GroupTimeout how long it may gather; zero
+	// values choose good ones.
+	GroupMaxSize int
+	GroupTimeout time.Duration
+	// ParallelWorkers is the number of target sessions of a copy; fewer than 2 mean 2.
+	ParallelWorkers int
+	// QueueSize is the number of transactions that may wait between reading and applying; 0 chooses a good one.
+	QueueSize int
+
+	DropTableIfExists, SkipCreateDBTable bool
+}
+
+// Reporter hears what a run does. Its methods are called from several goroutines and must return soon.
+type Reporter interface {
+	// Event tells the operator of a step, by a short kind and a sentence.
+	Event(kind, message string)
+	// Progress is called about every second, for the first time when both ends are connected and the job is claimed.
+	Progress(p Progress)
+}
+
+// Progress is where a job is.
+type Progress struct {
+	// Stage is "job_stage_full" or "job_stage_incr".
+	Stage string
+	// CopiedRows and TotalRows are those of the copy; the total rests on the source's statistics until the copy is done.
+	CopiedRows, TotalRows int64
+	// Percent is that of the copy, 100 once it is done.
+	Percent float64
+	// ETA is the time until the copy is done, or until what waits is applied; 0 if there is nothing to wait for.
+	ETA time.Duration
+	// Source is the position read from the source, Executed the one applied on the target.
+	Source, Executed mysql.Position
+	// ReadTx and ReadRows count what this run has read from the binary log, ExecTx and ExecRows what it has applied.
+	ReadTx, ReadRows, ExecTx, ExecRows int64
+	// Lag is how far the target is behind the source.
+	Lag time.Duration
+	// QueueTransactions wait to be applied, of at most QueueCapacity.
+	QueueTransactions, QueueCapacity int64
+	// RowsPerSecond is the rate of copying or applying over the last seconds.
+	RowsPerSecond float64
+}

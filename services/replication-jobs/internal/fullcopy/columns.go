@@ -1,0 +1,153 @@
+package fullcopy
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// literal is how a value is written in an INSERT so that the column gets exactly what the source has.
+type literal int
+
+const (
+	// raw bytes go into text columns of any character set, binary, bit and geometry columns as they are.
+	raw literal = iota
+	// number values are digits.
+	number
+	// quoted values have a text form that is ASCII or utf8mb4: dates, JSON, UUIDs and addresses.
+	quoted
+	// ordinal values are the numbers of an ENUM, where 0, the empty value, needs a lenient session.
+	ordinal
+)
+
+// readColumn returns the expression that reads a column without loss, and how to write what it returns.
+func readColumn(c mysql.Column) (string, literal) {
+	name := mysql.QuoteIdent(c.Name)
+	switch c.DataType {
+	case "tinyint", "smallint", "mediumint", "int", "bigint", "year", "decimal":
+		return name, number
+	case "float", "double":
+		// The text of a FLOAT has six digits; that of the product, a DOUBLE, has all.
+		return name + " * 1e0", number
+	case "enum":
+		return "CAST(" + name + " AS UNSIGNED)", ordinal
+	case "set":
+		return "CAST(" + name + " AS UNSIGNED)", number
+	case "date", "time", "datetime", "timestamp", "json", "uuid", "inet4", "inet6":
+		return name, quoted
+	}
+	return name, raw
+}
+
+// splittable reports whether a table can be cut at values of the column: they compare as they are ordered, and have an exact literal.
+func splittable(c mysql.Column) bool {
+	switch c.DataType {
+	case "tinyint", "smallint", "mediumint", "int", "bigint", "year", "decimal",
+		"date", "time", "datetime", "timestamp", "char", "varchar", "binary", "varbinary":
+		return true
+	}
+	return false
+}
+
+// appendValue appends a value that was read by readColumn.
+func appendValue(dst []byte, v *gomysql.FieldValue, how literal) []byte {
+	switch v.Type {
+	case gomysql.FieldValueTypeNull:
+		return append(dst, "NULL"...)
+	case gomysql.FieldValueTypeUnsigned:
+		return strconv.AppendUint(dst, v.AsUint64(), 10)
+	case gomysql.FieldValueTypeSigned:
+		return strconv.AppendInt(dst, v.AsInt64(), 10)
+	case gomysql.FieldValueTypeFloat:
+		return strconv.AppendFloat(dst, v.AsFloat64(), 'g', -1, 64)
+	}
+	switch how {
+	case number, ordinal: // a DECIMAL
+		return append(dst, v.AsString()...)
+	case quoted:
+		return mysql.AppendString(dst, v.AsString())
+	}
+	return mysql.AppendBinary(dst, v.AsString())
+}
+
+// appendKeyValue appends the bytes of a key column's value to a stored key.
+func appendKeyValue(dst []byte, v *gomysql.FieldValue) []byte {
+	var text []byte
+	switch v.Type {
+	case gomysql.FieldValueTypeUnsigned:
+		text = strconv.AppendUint(nil, v.AsUint64(), 10)
+	case gomysql.FieldValueTypeSigned:
+		text = strconv.AppendInt(nil, v.AsInt64(), 10)
+	default:
+		text = v.AsString()
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(text)))
+	return append(dst, text...)
+}
+
+var digits = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+
+// keyLiterals decodes a stored key into SQL literals that compare with the columns in the columns' own collations.
+func keyLiterals(stored []byte, columns []mysql.Column) ([]string, error) {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		size, n := binary.Uvarint(stored)
+		if n <= 0 || size > uint64(len(stored)-n) {
+			return nil, fmt.Errorf("the stored key of column %s is damaged", c.Name)
+		}
+		value := stored[n : n+int(size)] //nolint:gosec // not larger than what is there
+		stored = stored[n+int(size):]    //nolint:gosec // see above
+		_, how := readColumn(c)
+		switch {
+		case how == number && !digits.Match(value):
+			return nil, fmt.Errorf("the stored key of column %s is not a number", c.Name)
+		case how == number:
+			out[i] = string(value)
+		case how == quoted:
+			out[i] = string(mysql.AppendString(nil, value))
+		case c.Charset != "":
+			out[i] = "_" + c.Charset + " X'" + hex.EncodeToString(value) + "'"
+		default:
+			out[i] = "X'" + hex.EncodeToString(value) + "'"
+		}
+	}
+	return out, nil
+}
+
+// after returns the condition for rows behind a key. It is spelled out by columns because the servers find no index range for a
+// comparison of row constructors.
+func after(columns []mysql.Column, literals []string) string {
+	alternatives := make([]string, len(columns))
+	for i := range columns {
+		var parts []string
+		for j := range i {
+			parts = append(parts, mysql.QuoteIdent(columns[j].Name)+" = "+literals[j])
+		}
+		parts = append(parts, mysql.QuoteIdent(columns[i].Name)+" > "+literals[i])
+		alternatives[i] = "(" + strings.Join(parts, " AND ") + ")"
+	}
+	return strings.Join(alternatives, " OR ")
+}
+
+// chunkKey returns the columns by which the table is cut, nil if it cannot be.
+func chunkKey(t *mysql.Table) []int {
+	usable := func(key []int) bool {
+		return len(key) > 0 && !slices.ContainsFunc(key, func(i int) bool {
+			return !splittable(t.Columns[i]) || t.Columns[i].Nullable || t.Columns[i].Generated
+		})
+	}
+	for _, key := range append([][]int{t.PrimaryKey}, t.UniqueKeys...) {
+		if usable(key) {
+			return key
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package fullcopy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+)
+
+// task is a table, or the rest of one, to be copied from the snapshot at hand.
+type task struct {
+	table  *mysql.Table
+	create string
+	state  *progress.Table
+	// key are the columns by which the table is cut.
+	key []int
+	// fresh is set when the table is new to the copy; recreate when what an earlier run copied of it is of no use.
+	fresh, recreate bool
+
+	// open counts what is under way: the reader and each chunk that is not committed.
+	open atomic.Int64
+	rows atomic.Int64
+}
+
+func (t *task) chunked() bool { return t.key != nil }
+
+// resumed reports whether the task continues behind rows of an earlier snapshot.
+func (t *task) resumed() bool { return t.state.Chunks > 0 }
+
+func (t *task) keyColumns() []mysql.Column {
+	out := make([]mysql.Column, len(t.key))
+	for i, k := range t.key {
+		out[i] = t.table.Columns[k]
+	}
+	return out
+}
+
+// plan is what a snapshot is used for.
+type plan struct {
+	copier *Copier
+	target *target
+	snap   *snapshot
+	number int
+	tasks  []*task
+	// gone are tables that the source has dropped before they were copied in full.
+	gone []*progress.Table
+}
+
+// plan compares the snapshot with what earlier ones have brought.
+func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
+	p := &plan{copier: c, target: t, snap: snap, number: len(c.state.Snapshots)}
+	if p.number == 0 {
+		if err := checkChosen(snap.readers[0], c.opt, snap.tables); err != nil {
+			return nil, err
+		}
+	}
+	present := map[string]bool{}
+	for _, table := range snap.tables {
+		present[table.String()] = true
+		p.add(table)
+	}
+	for _, old := range c.state.Tables {
+		if !old.Done && !present[old.Schema+"."+old.Name] {
+			p.gone = append(p.gone, old)
+		}
+	}
+	// The largest first, so that no long one is left alone at the end.
+	slices.SortStableFunc(p.tasks, func(a, b *task) int { return int(b.table.RowsEstimate - a.table.RowsEstimate) })
+	if c.opt.DropTableIfExists {
+		return p, nil
+	}
+	return p, p.refuseFilled()
+}
+
+func (p *plan) add(table *mysql.Table) {
+	t := &task{table: table, create: p.snap.creates[table.String()], key: chunkKey(table)}
+	mark := fingerprint(t.create)
+	old := p.copier.state.Table(table.Schema, table.Name)
+	switch {
+	case old == nil:
+		t.fresh = true
+	case old.Done:
+		return
+	case old.Chunks > 0 && old.Fingerprint == mark && t.chunked():
+		t.state = old
+		t.state.Last = p.number
+	default:
+		t.recreate = true
+	}
+	if t.state == nil {
+		t.state = &progress.Table{
+			Schema: table.Schema, Name: table.Name, Fingerprint: mark,
+			First: p.number, Last: p.number, RowsEstimate: table.RowsEstimate,
+		}
+	}
+	t.rows.Store(t.state.RowsCopied)
+	p.tasks = append(p.tasks, t)
+}
+
+// refuseFilled keeps the copy from mixing its rows with others: tables that are new to it must be empty on the target, if they exist.
+func (p *plan) refuseFilled() error {
+	var filled []string
+	for _, t := range p.tasks {
+		if !t.fresh {
+			continue
+		}
+		holds, err := p.target.holdsRows(t.table)
+		if err != nil {
+			return err
+		}
+		if holds {
+			filled = append(filled, t.table.String())
+		}
+	}
+	if len(filled) == 0 {
+		return nil
+	}
+	return &mysql.Error{
+		Sentence: fmt.Sprintf("the target %s has rows in %s already: empty them, or set drop_table_if_exists to replace them",
+			p.copier.opt.Target.Addr(), strings.Join(filled, ", ")),
+		Permanent: true,
+	}
+}
+
+// record stores the snapshot and all that will be copied from it in one transaction: a later run thus knows which snapshot saw which
+// tables, whatever happens next.
+func (p *plan) record() error {
+	rec := p.target.rec
+	err := p.target.commit(func() error {
+		if err := rec.SetStage(progress.StageCopy, mysql.Position{}); err != nil {
+			return err
+		}
+		if err := rec.AddSnapshot(p.number, p.snap.position); err != nil {
+			return err
+		}
+		for _, t := range p.tasks {
+			if err := rec.DropChunks(t.table.Schema, t.table.Name, t.state.Chunks); err != nil {
+				return err
+			}
+			if err := rec.PutTable(t.state); err != nil {
+				return err
+			}
+			if t.resumed() {
+				if err := p.target.trim(t); err != nil {
+					return err
+				}
+			}
+		}
+		for _, g := range p.gone {
+			if err := rec.DropTable(g.Schema, g.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.adopt()
+	return nil
+}
+
+// adopt brings the copier's state in line with what was recorded.
+func (p *plan) adopt() {
+	s := p.copier.state
+	s.Snapshots = append(s.Snapshots, p.snap.position)
+	kept := slices.DeleteFunc(s.Tables, func(t *progress.Table) bool { return !t.Done })
+	for _, t := range p.tasks {
+		kept = append(kept, t.state)
+	}
+	s.Tables = kept
+}
+
+// prepareTarget creates what the tasks write to, and removes what is of no use any more.
+func (p *plan) prepareTarget() error {
+	for _, g := range p.gone {
+		if err := p.target.drop(g.Schema, g.Name); err != nil {
+			return err
+		}
+	}
+	if err := p.target.createSchemas(p.snap.readers[0], p.tasks); err != nil {
+		return err
+	}
+	for _, t := range p.tasks {
+		if t.resumed() {
+			continue
+		}
+		if err := p.target.createTable(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package fullcopy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"time"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+const (
+	// lockPatience bounds how long writers at the source can be held up: while FLUSH TABLES waits for a long statement, everybody
+	// else waits behind it.
+	lockPatience = "5"
+	// snapshotTries bounds how often definitions may change, or transactions slip in, between two looks.
+	snapshotTries = 50
+	snapshotPause = 100 * time.Millisecond
+)
+
+// snapshot is a set of source sessions that all see the data of one position.
+type snapshot struct {
+	readers  []*mysql.Conn
+	position mysql.Position
+	// tables are those selected, with definitions that were the same before and after the snapshot was taken.
+	tables  []*mysql.Table
+	creates map[string]string
+}
+
+func (s *snapshot) close() {
+	for _, r := range s.readers {
+		_ = r.Close() // a read-only session has nothing to lose
+	}
+}
+
+// takeSnapshot opens the sessions. Definitions have no snapshots: it tries until they stay the same around one.
+func takeSnapshot(ctx context.Context, opt Options) (*snapshot, error) {
+	c, err := mysql.Connect(ctx, opt.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = c.Close() }()
+	for range snapshotTries {
+		s := &snapshot{}
+		if s.tables, s.creates, err = definitions(c, opt); err != nil {
+			return nil, err
+		}
+		if err := s.open(ctx, c, opt); err != nil {
+			s.close()
+			return nil, err
+		}
+		_, after, err := definitions(c, opt)
+		if err == nil && maps.Equal(s.creates, after) {
+			return s, nil
+		}
+		s.close()
+		if err := pause(ctx, snapshotPause); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &mysql.Error{Sentence: "the definitions of the source's tables change all the time: copy when no ALTER TABLE runs"}
+}
+
+// definitions reads the selected tables and their CREATE statements, by schema.table.
+func definitions(c *mysql.Conn, opt Options) ([]*mysql.Table, map[string]string, error) {
+	tables, err := mysql.LoadTables(c, opt.Selection.Table)
+	if err != nil {
+		return nil, nil, mysql.Explain(err)
+	}
+	creates := make(map[string]string, len(tables))
+	for _, t := range tables {
+		if creates[t.String()], err = mysql.LoadCreate(c, t.Schema, t.Name); err != nil {
+			return nil, nil, mysql.Explain(err)
+		}
+		creates[t.String()] = autoIncrement.ReplaceAllString(creates[t.String()], "")
+	}
+	return tables, creates, nil
+}
+
+// autoIncrement is the table option that changes with every insert; the rows themselves set the counter on the target.
+var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
+
+func fingerprint(create string) string {
+	sum := sha256.Sum256([]byte(create))
+	return hex.EncodeToString(sum[:])
+}
+
+// open starts the transactions under a global read lock, which is held for milliseconds. Where that cannot be had, one session alone
+// is used, whose position the server knows, or which nothing was committed around.
+func (s *snapshot) open(ctx context.Context, c *mysql.Conn, opt Options) error {
+	if _, err := c.Execute("SET SESSION lock_wait_timeout = " + lockPatience); err != nil {
+		return fmt.Errorf("prepare the snapshot: %w", mysql.Explain(err))
+	}
+	for range opt.Readers {
+		if err := s.addReader(ctx, opt); err != nil {
+			return err
+		}
+	}
+	_, err := c.Execute("FLUSH TABLES WITH READ LOCK")
+	switch mysql.Code(err) {
+	case gomysql.ER_SPECIFIC_ACCESS_DENIED_ERROR, gomysql.ER_LOCK_WAIT_TIMEOUT, gomysql.ER_ACCESS_DENIED_ERROR, gomysql.ER_DBACCESS_DENIED_ERROR:
+		opt.Event("copy", "no global read lock to be had (it needs the privilege RELOAD and no long-running statement): reading through one session")
+		return s.openAlone(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("lock the source for its snapshot: %w", mysql.Explain(err))
+	}
+	err = s.begin()
+	if err == nil {
+		s.position, err = c.Flavor.CurrentPosition(c)
+	}
+	_, unlockErr := c.Execute("UNLOCK TABLES")
+	if err := errors.Join(err, unlockErr); err != nil {
+		return fmt.Errorf("take a snapshot of the source: %w", mysql.Explain(err))
+	}
+	return nil
+}
+
+func (s *snapshot) openAlone(ctx context.Context, c *mysql.Conn) error {
+	for _, extra := range s.readers[1:] {
+		_ = extra.Close() // it has done nothing
+	}
+	s.readers = s.readers[:1]
+	for range snapshotTries {
+		before, err := c.Flavor.CurrentPosition(c)
+		if err != nil {
+			return err
+		}
+		if err := s.begin(); err != nil {
+			return mysql.Explain(err)
+		}
+		var known bool
+		if s.position, known, err = c.Flavor.SnapshotPosition(s.readers[0]); err != nil {
+			return mysql.Explain(err)
+		}
+		if known || s.position == before {
+			return nil
+		}
+		if err := s.readers[0].Rollback(); err != nil {
+			return mysql.Explain(err)
+		}
+		if err := pause(ctx, snapshotPause); err != nil {
+			return err
+		}
+	}
+	return &mysql.Error{Sentence: "the source never rests between two transactions: grant the user RELOAD, so that a snapshot needs no quiet moment"}
+}
+
+// addReader opens a session that returns values in the bytes that the columns store.
+func (s *snapshot) addReader(ctx context.Context, opt Options) error {
+	r, err := mysql.Connect(ctx, opt.Source)
+	if err != nil {
+		return err
+	}
+	s.readers = append(s.readers, r)
+	for _, statement := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		// A reader may wait long for its writers.
+		"SET SESSION character_set_results = NULL, net_write_timeout = 28800",
+	} {
+		if _, err := r.Execute(statement); err != nil {
+			return fmt.Errorf("prepare a source session: %w", mysql.Explain(err))
+		}
+	}
+	return nil
+}
+
+func (s *snapshot) begin() error {
+	for _, r := range s.readers {
+		if _, err := r.Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// schemaExists returns a test for the source's schemas.
+func schemaExists(c *mysql.Conn) (func(string) bool, error) {
+	r, err := c.Execute("SELECT schema_name FROM information_schema.schemata")
+	if err != nil {
+		return nil, fmt.Errorf("list the source's schemas: %w", mysql.Explain(err))
+	}
+	known := map[string]bool{}
+	for i := range r.RowNumber() {
+		name, err := r.GetString(i, 0)
+		if err != nil {
+			return nil, err
+		}
+		known[name] = true
+	}
+	return func(name string) bool { return known[name] }, nil
+}
+
+// checkChosen says which chosen schemas and tables the source does not have.
+func checkChosen(c *mysql.Conn, opt Options, tables []*mysql.Table) error {
+	exists, err := schemaExists(c)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(tables))
+	for _, t := range tables {
+		known[t.String()] = true
+	}
+	missing := opt.Selection.Missing(exists, func(schema, table string) bool { return known[schema+"."+table] })
+	if len(missing) == 0 {
+		return nil
+	}
+	return &mysql.Error{
+		Sentence:  fmt.Sprintf("the source %s does not have %s, which replicate_do_db names (or the user may not see it)", opt.Source.Addr(), strings.Join(missing, ", ")),
+		Permanent: true,
+	}
+}

@@ -1,0 +1,232 @@
+package fullcopy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// chunk is a run of rows of a table, adjacent in its key, ready to be written. One without a statement says that the table
+// has no more.
+type chunk struct {
+	task      *task
+	number    int64
+	statement []byte
+	rows      int
+	lastKey   []byte
+	// lenient is set if a row holds the empty ENUM value, which a strict session refuses.
+	lenient bool
+}
+
+// maxStatement bounds a chunk's statement in bytes, and with it the memory in use.
+const maxStatement = 1 << 20
+
+// pipeline moves chunks from readers to writers and takes their buffers back.
+type pipeline struct {
+	copier *Copier
+	tasks  chan *task
+	chunks chan *chunk
+	spare  chan []byte
+	// limit is the size at which a statement is full.
+	limit int
+}
+
+// transfer reads the tasks through the snapshot's sessions and writes them through as many target sessions as the options say.
+func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task) error {
+	group, ctx := errgroup.WithContext(ctx)
+	p := &pipeline{
+		copier: c, tasks: make(chan *task, len(tasks)),
+		chunks: make(chan *chunk, c.opt.Writers), spare: make(chan []byte, 2*c.opt.Writers+len(snap.readers)),
+		limit: maxStatement,
+	}
+	for _, t := range tasks {
+		t.open.Store(1) // the reader
+		p.tasks <- t
+	}
+	close(p.tasks)
+	readers, readCtx := errgroup.WithContext(ctx)
+	for _, conn := range snap.readers {
+		readers.Go(func() error { return p.read(readCtx, conn) })
+	}
+	group.Go(func() error {
+		defer close(p.chunks)
+		return readers.Wait()
+	})
+	for range c.opt.Writers {
+		group.Go(func() error { return p.write(ctx) })
+	}
+	return group.Wait()
+}
+
+// read copies one table after the other into chunks.
+func (p *pipeline) read(ctx context.Context, conn *mysql.Conn) error {
+	for t := range p.tasks {
+		// The savepoint lets go of the table's metadata lock afterwards, so that an ALTER TABLE at the source need not wait
+		// for the end of the copy.
+		if _, err := conn.Execute("SAVEPOINT opsdeck_table"); err != nil {
+			return mysql.Explain(err)
+		}
+		if err := p.readTable(ctx, conn, t); err != nil {
+			return err
+		}
+		if _, err := conn.Execute("ROLLBACK TO SAVEPOINT opsdeck_table"); err != nil {
+			return mysql.Explain(err)
+		}
+		if err := p.send(ctx, &chunk{task: t}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) readTable(ctx context.Context, conn *mysql.Conn, t *task) error {
+	r, err := newReader(p, t)
+	if err != nil {
+		return err
+	}
+	var result gomysql.Result
+	err = conn.ExecuteSelectStreaming(r.query, &result, func(row []gomysql.FieldValue) error { return r.add(ctx, row) }, nil)
+	if err == nil {
+		return r.flush(ctx)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch mysql.Code(err) {
+	case gomysql.ER_TABLE_DEF_CHANGED, gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_FIELD_ERROR:
+		return fmt.Errorf("%w: %s: %w", errChanged, t.table, err)
+	}
+	return fmt.Errorf("read %s from the source: %w", t.table, mysql.Explain(err))
+}
+
+func (p *pipeline) send(ctx context.Context, c *chunk) error {
+	select {
+	case p.chunks <- c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reader turns the rows of one table into chunks.
+type reader struct {
+	pipeline *pipeline
+	task     *task
+	query    string
+	head     string
+	how      []literal
+	// key holds, for each key column, its place in the rows.
+	key   []int
+	chunk *chunk
+	next  int64
+}
+
+func newReader(p *pipeline, t *task) (*reader, error) {
+	r := &reader{pipeline: p, task: t, next: t.state.Chunks}
+	var names, expressions []string
+	place := map[int]int{}
+	for i, c := range t.table.Columns {
+		if c.Generated {
+			continue
+		}
+		expression, how := readColumn(c)
+		place[i] = len(names)
+		names = append(names, mysql.QuoteIdent(c.Name))
+		expressions = append(expressions, expression)
+		r.how = append(r.how, how)
+	}
+	table := mysql.QuoteTable(t.table.Schema, t.table.Name)
+	verb := "INSERT INTO "
+	if t.resumed() {
+		// Rows of the earlier snapshot may still hold unique values that belong to rows of this one by now; what is replaced
+		// comes back with the events between the two.
+		verb = "REPLACE INTO "
+	}
+	r.head = verb + table + " (" + strings.Join(names, ", ") + ") VALUES "
+	r.query = "SELECT " + strings.Join(expressions, ", ") + " FROM " + table
+	for _, k := range t.key {
+		r.key = append(r.key, place[k])
+	}
+	return r, r.order(t)
+}
+
+// order makes the query return the rows in key order, behind what is copied.
+func (r *reader) order(t *task) error {
+	if !t.chunked() {
+		return nil
+	}
+	columns := t.keyColumns()
+	if len(t.table.PrimaryKey) > 0 && t.key[0] == t.table.PrimaryKey[0] && len(t.key) == len(t.table.PrimaryKey) {
+		r.query += " FORCE INDEX (PRIMARY)"
+	}
+	if t.resumed() {
+		literals, err := keyLiterals(t.state.LastKey, columns)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.table, err)
+		}
+		r.query += " WHERE " + after(columns, literals)
+	}
+	order := make([]string, len(columns))
+	for i, c := range columns {
+		order[i] = mysql.QuoteIdent(c.Name)
+	}
+	r.query += " ORDER BY " + strings.Join(order, ", ")
+	return nil
+}
+
+// add appends a row to the chunk under way, and sends that when it is full.
+func (r *reader) add(ctx context.Context, row []gomysql.FieldValue) error {
+	if r.chunk == nil {
+		r.begin()
+	}
+	c := r.chunk
+	separator := byte(',')
+	if c.rows == 0 {
+		separator = ' '
+	}
+	c.statement = append(c.statement, separator, '(')
+	for i := range r.how {
+		if i > 0 {
+			c.statement = append(c.statement, ',')
+		}
+		c.lenient = c.lenient || r.how[i] == ordinal && row[i].Type != gomysql.FieldValueTypeNull && row[i].AsUint64() == 0
+		c.statement = appendValue(c.statement, &row[i], r.how[i])
+	}
+	c.statement = append(c.statement, ')')
+	c.rows++
+	c.lastKey = c.lastKey[:0]
+	for _, k := range r.key {
+		c.lastKey = appendKeyValue(c.lastKey, &row[k])
+	}
+	if c.rows >= r.pipeline.copier.opt.ChunkSize || len(c.statement) >= r.pipeline.limit {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+func (r *reader) begin() {
+	var buffer []byte
+	select {
+	case buffer = <-r.pipeline.spare:
+	default:
+	}
+	r.chunk = &chunk{task: r.task, number: r.next, statement: append(buffer[:0], r.head...)}
+	r.next++
+}
+
+// flush sends the chunk under way.
+func (r *reader) flush(ctx context.Context) error {
+	c := r.chunk
+	if c == nil {
+		return nil
+	}
+	r.chunk = nil
+	r.task.open.Add(1)
+	return r.pipeline.send(ctx, c)
+}

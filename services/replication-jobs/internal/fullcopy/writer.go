@@ -1,0 +1,111 @@
+package fullcopy
+
+import (
+	"context"
+	"fmt"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// conflictTries bounds how often a transaction is tried after the target has rolled it back for a lock.
+const conflictTries = 10
+
+// write takes chunks until there are no more.
+func (p *pipeline) write(ctx context.Context) error {
+	t, err := openTarget(ctx, p.copier.opt)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	for c := range p.chunks {
+		if c.statement != nil {
+			if err := t.writeChunk(c); err != nil {
+				return err
+			}
+			c.task.rows.Add(int64(c.rows))
+			p.copier.copied.Add(int64(c.rows))
+			p.recycle(c.statement)
+		}
+		if c.task.open.Add(-1) > 0 {
+			continue
+		}
+		if err := t.finish(c.task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) recycle(buffer []byte) {
+	if cap(buffer) > 2*maxStatement {
+		return // one huge row must not stay in memory
+	}
+	select {
+	case p.spare <- buffer:
+	default:
+	}
+}
+
+// commit runs do in a transaction, again if the target rolls it back for a lock.
+func (t *target) commit(do func() error) error {
+	var err error
+	for range conflictTries {
+		err = t.conn.Transaction(do)
+		if code := mysql.Code(err); code != gomysql.ER_LOCK_DEADLOCK && code != gomysql.ER_LOCK_WAIT_TIMEOUT {
+			break
+		}
+	}
+	return mysql.Explain(err)
+}
+
+// writeChunk commits the rows together with the record of them.
+func (t *target) writeChunk(c *chunk) error {
+	if err := t.commit(func() error { return t.insert(c) }); err != nil {
+		return fmt.Errorf("write %d rows of %s to the target: %w", c.rows, c.task.table, err)
+	}
+	return nil
+}
+
+func (t *target) insert(c *chunk) error {
+	exec := func() error {
+		_, err := t.conn.Execute(string(c.statement))
+		return err
+	}
+	var err error
+	if c.lenient {
+		err = t.lenient(exec)
+	} else {
+		err = exec()
+	}
+	if err != nil {
+		return err
+	}
+	if c.task.chunked() {
+		if err := t.rec.AddChunk(c.task.table.Schema, c.task.table.Name, c.number, c.lastKey, int64(c.rows)); err != nil {
+			return err
+		}
+	}
+	return t.rec.Fence()
+}
+
+// finish records that the table is complete.
+func (t *target) finish(task *task) error {
+	task.state.Done = true
+	task.state.RowsCopied = task.rows.Load()
+	err := t.commit(func() error {
+		if err := t.rec.PutTable(task.state); err != nil {
+			return err
+		}
+		if err := t.rec.DropChunks(task.table.Schema, task.table.Name, 0); err != nil {
+			return err
+		}
+		return t.rec.Fence()
+	})
+	if err != nil {
+		return fmt.Errorf("record that %s is copied: %w", task.table, err)
+	}
+	t.opt.Event("copy", fmt.Sprintf("%s is copied: %d rows", task.table, task.state.RowsCopied))
+	return nil
+}

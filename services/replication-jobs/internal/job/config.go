@@ -1,0 +1,113 @@
+package job
+
+import (
+	"cmp"
+	"strings"
+	"unicode/utf8"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+)
+
+// maxID is the longest full job id, in characters.
+const maxID = 64
+
+// stageFull is the task_step_name of a job that copies and stops.
+const stageFull = "job_stage_full"
+
+// complete gives a configuration its full id and fills in the defaults of the contract.
+func complete(c *replicationv1.JobConfig, jobType string) {
+	c.JobId += "-" + jobType
+	fill(&c.Failover, true)
+	fill(&c.Retry, 2)
+	src := c.GetSrcTask()
+	fill(&src.GroupMaxSize, 1)
+	fill(&src.ChunkSize, 2000)
+	fill(&src.ReplChanBufferSize, 32)
+	fill(&src.GroupTimeout, 100)
+	dest := c.GetDestTask()
+	fill(&dest.ParallelWorkers, 1)
+	history := dest.GetDependencyHistorySize()
+	if !dest.GetUseMySqlDependency() {
+		history = cmp.Or(history, 2500)
+	}
+	dest.DependencyHistorySize = &history
+}
+
+func fill[T any](field **T, value T) {
+	if *field == nil {
+		*field = &value
+	}
+}
+
+// check refuses what the rules of the message cannot: fields that contradict each other, and options of later releases.
+func check(c *replicationv1.JobConfig, jobType string) error {
+	src, dest := c.GetSrcTask(), c.GetDestTask()
+	from, to := src.GetMysqlConnectionConfig(), dest.GetMysqlConnectionConfig()
+	switch {
+	case utf8.RuneCountInString(c.GetJobId()) > maxID:
+		return fault.Invalid("job.job_id", "%q is longer than %d characters: the name may have %d, the rest is the suffix",
+			c.GetJobId(), maxID, maxID-len(jobType)-1)
+	case c.GetReverse():
+		return fault.Invalid("job.reverse", "reverse jobs come with a later release: leave it out")
+	case src.GetGtid() != "" && src.GetAutoGtid():
+		return fault.Invalid("job.src_task.auto_gtid", "contradicts gtid: give one of them")
+	case c.GetTaskStepName() == stageFull && (src.GetGtid() != "" || src.GetAutoGtid()):
+		return fault.Invalid("job.task_step_name", "job_stage_full contradicts gtid and auto_gtid, which leave the full copy out")
+	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
+		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
+	}
+	return checkNodes(c)
+}
+
+func checkNodes(c *replicationv1.JobConfig) error {
+	src, dest := c.GetSrcTask().GetNodeId(), c.GetDestTask().GetNodeId()
+	if c.GetFailover() {
+		return nil
+	}
+	for _, task := range []struct{ field, node string }{{"src_task", src}, {"dest_task", dest}} {
+		if task.node == "" {
+			f := fault.Invalid("job."+task.field+".node_id", "is required because failover is false: name the node that runs the job")
+			f.Reason = "NODE_REQUIRED"
+			return f
+		}
+	}
+	if src != dest {
+		return fault.Invalid("job.dest_task.node_id", "is not the node of src_task: one node runs both ends of a job, so with failover false both tasks name the same")
+	}
+	return nil
+}
+
+// nodes returns the only node that may run a job and, when any may, the one that should.
+func nodes(c *replicationv1.JobConfig) (pinned, preferred string) {
+	node := strings.ToLower(cmp.Or(c.GetSrcTask().GetNodeId(), c.GetDestTask().GetNodeId()))
+	if c.GetFailover() {
+		return "", node
+	}
+	return node, ""
+}
+
+// masked hides the passwords of a configuration.
+func masked(c *replicationv1.JobConfig) *replicationv1.JobConfig {
+	setPasswords(c, passwords{source: mask, target: mask})
+	return c
+}
+
+// mask stands for a password in every answer.
+const mask = "*"
+
+// passwords are those of the two instances.
+type passwords struct{ source, target string }
+
+func passwordsOf(c *replicationv1.JobConfig) passwords {
+	return passwords{
+		source: c.GetSrcTask().GetMysqlConnectionConfig().GetMysqlPassword(),
+		target: c.GetDestTask().GetMysqlConnectionConfig().GetMysqlPassword(),
+	}
+}
+
+func setPasswords(c *replicationv1.JobConfig, p passwords) {
+	c.SrcTask.MysqlConnectionConfig.MysqlPassword = p.source
+	c.DestTask.MysqlConnectionConfig.MysqlPassword = p.target
+}

@@ -1,0 +1,119 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/pg"
+)
+
+// detail is a job with where it runs.
+type detail struct {
+	standing
+
+	ID          string
+	Config      []byte
+	Node        *string // nil while no node has it
+	NodeAddress *string
+}
+
+func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, tenant *string) (detail, error) {
+	var d detail
+	err := pool.QueryRow(ctx, `
+		SELECT j.id, j.config, j.step, j.status, j.stage, j.copied_percent, j.delay, j.backlog, j.create_time, n.id::text, n.address
+		FROM replication.jobs AS j
+		LEFT JOIN replication.nodes AS n ON n.id = j.node AND j.status <> 'finished'
+		WHERE j.id = $1 AND ($2::text IS NULL OR j.tenant = $2)`, id, tenant).
+		Scan(&d.ID, &d.Config, &d.Step, &d.Status, &d.Stage, &d.CopiedPercent, &d.Delay, &d.Backlog, &d.CreateTime, &d.Node, &d.NodeAddress)
+	return d, notFound(err, id)
+}
+
+func (d detail) toProto() (*replicationv1.TaskProfile, error) {
+	config := &replicationv1.JobConfig{}
+	if err := protojson.Unmarshal(d.Config, config); err != nil {
+		return nil, fmt.Errorf("stored configuration of job %s: %w", d.ID, err)
+	}
+	masked(config)
+	src, dest := config.GetSrcTask(), config.GetDestTask()
+	return &replicationv1.TaskProfile{
+		JobBaseInfo: &replicationv1.JobBaseInfo{
+			JobId: d.ID, JobStatus: d.Status, JobCreateTime: timestamppb.New(d.CreateTime), JobSteps: d.steps(), Delay: d.Delay,
+		},
+		DtleNodeInfos: d.nodes(src.GetMysqlConnectionConfig(), dest.GetMysqlConnectionConfig()),
+		ConnectionInfo: &replicationv1.ConnectionInfo{
+			SrcDataBase: src.GetMysqlConnectionConfig(), DstDataBase: dest.GetMysqlConnectionConfig(), DstKafka: &replicationv1.KafkaConnection{},
+		},
+		Configuration: settings(config),
+		ReplicateDoDb: src.GetReplicateDoDb(), ReplicateIgnoreDb: src.GetReplicateIgnoreDb(),
+	}, nil
+}
+
+func (d detail) nodes(source, target *replicationv1.MySQLConnection) []*replicationv1.TaskNode {
+	if d.Node == nil {
+		return nil
+	}
+	at := func(c *replicationv1.MySQLConnection, end string) *replicationv1.TaskNode {
+		return &replicationv1.TaskNode{
+			NodeAddr: *d.NodeAddress, NodeId: *d.Node, Source: end,
+			DataSource: net.JoinHostPort(c.GetMysqlHost(), strconv.Itoa(int(c.GetMysqlPort()))),
+		}
+	}
+	return []*replicationv1.TaskNode{at(source, Source), at(target, Target)}
+}
+
+func settings(c *replicationv1.JobConfig) *replicationv1.JobSettings {
+	src, dest := c.GetSrcTask(), c.GetDestTask()
+	return &replicationv1.JobSettings{
+		BinlogRelay: src.GetBinlogRelay(), FailOver: c.GetFailover(), RetryTimes: c.GetRetry(),
+		ParallelWorkers: dest.GetParallelWorkers(), ReplChanBufferSize: src.GetReplChanBufferSize(),
+		GroupMaxSize: src.GetGroupMaxSize(), ChunkSize: src.GetChunkSize(), GroupTimeout: src.GetGroupTimeout(),
+		DropTableIfExists: src.GetDropTableIfExists(), SkipCreateDbTable: src.GetSkipCreateDbTable(),
+		UseMySqlDependency: dest.GetUseMySqlDependency(), DependencyHistorySize: dest.GetDependencyHistorySize(),
+	}
+}
+
+// logLine is an event with the placement it belongs to; Type is nil for a placement without events.
+type logLine struct {
+	Allocation, Target, Node, Address string
+	Type, SetupError, Message         *string
+	Time                              *time.Time
+}
+
+// loadLogs reads what happened to the tasks of a job: the source side first, older placements before newer ones.
+func loadLogs(ctx context.Context, pool *pgxpool.Pool, id string) ([]*replicationv1.TaskLog, error) {
+	rows, _ := pool.Query(ctx, `
+		SELECT a.id::text AS allocation, a.target, a.node::text, n.address, e.type, e.setup_error, e.message, e.time
+		FROM replication.allocations AS a
+		JOIN replication.nodes AS n ON n.id = a.node
+		LEFT JOIN replication.events AS e ON e.allocation = a.id
+		WHERE a.job_id = $1
+		ORDER BY a.target DESC, a.epoch, e.id`, id)
+	lines, err := pgx.CollectRows(rows, pgx.RowToStructByPos[logLine])
+	if err != nil {
+		return nil, pg.Fault(err, "JOB_LOG", "events of job %s", id)
+	}
+	logs := []*replicationv1.TaskLog{}
+	var last *replicationv1.TaskLog
+	for _, l := range lines {
+		if last == nil || last.GetAllocationId() != l.Allocation {
+			last = &replicationv1.TaskLog{AllocationId: l.Allocation, Target: l.Target, NodeId: l.Node, Address: l.Address}
+			logs = append(logs, last)
+		}
+		if l.Type != nil {
+			last.TaskEvents = append(last.TaskEvents, &replicationv1.TaskEvent{
+				EventType: *l.Type, SetupError: *l.SetupError, Message: *l.Message, Time: timestamppb.New(*l.Time),
+			})
+		}
+	}
+	return logs, nil
+}

@@ -1,0 +1,82 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/jobs"
+	"github.com/opsdeck/opsdeck/pkg/secret"
+)
+
+const (
+	// forgetDelay gives a run time to stop. One that does not can write no more: it finds its row gone.
+	forgetDelay   = 5 * time.Second
+	forgetTimeout = 30 * time.Second
+)
+
+// Forget removes what the target of a job remembers of one incarnation of it. Doing it twice does no harm.
+type Forget func(ctx context.Context, target *replicationv1.MySQLConnection, jobID, incarnation string) error
+
+// forgetArgs is the deleted job as far as its target is concerned.
+type forgetArgs struct {
+	JobID       string `json:"job_id"`
+	Incarnation string `json:"incarnation"`
+	Host        string `json:"host"`
+	Port        int32  `json:"port"`
+	User        string `json:"user"`
+	Password    []byte `json:"password"` // sealed
+}
+
+// Kind names the job in the queue's table.
+func (forgetArgs) Kind() string { return "replication.forget" }
+
+// forgetLater enqueues, with the transaction, the removal of a job's traces on its target.
+func forgetLater(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j locked) error {
+	config := &replicationv1.JobConfig{}
+	if err := protojson.Unmarshal(j.Config, config); err != nil {
+		return fmt.Errorf("stored configuration of job %s: %w", j.ID, err)
+	}
+	target := config.GetDestTask().GetMysqlConnectionConfig()
+	_, err := queue.Insert(ctx, tx, forgetArgs{
+		JobID: j.ID, Incarnation: j.Incarnation,
+		Host: target.GetMysqlHost(), Port: target.GetMysqlPort(), User: target.GetMysqlUser(), Password: j.Target,
+	}, &river.InsertOpts{ScheduledAt: time.Now().Add(forgetDelay)})
+	return err
+}
+
+// AddForgetWorker registers the worker that removes traces of deleted jobs. A target that is out of reach is tried again,
+// with growing pauses, for three weeks.
+func AddForgetWorker(workers *river.Workers, sealer *secret.Sealer, forget Forget) {
+	river.AddWorker(workers, &forgetWorker{sealer: sealer, forget: forget})
+}
+
+type forgetWorker struct {
+	river.WorkerDefaults[forgetArgs]
+
+	sealer *secret.Sealer
+	forget Forget
+}
+
+// Work removes the traces of one job.
+func (w *forgetWorker) Work(ctx context.Context, job *river.Job[forgetArgs]) error {
+	a := job.Args
+	password, err := w.sealer.Open(a.Password, place(a.Incarnation, Target))
+	if err != nil {
+		return fmt.Errorf("password of the target of deleted job %s: %w", a.JobID, err)
+	}
+	target := &replicationv1.MySQLConnection{MysqlHost: a.Host, MysqlPort: a.Port, MysqlUser: a.User, MysqlPassword: string(password)}
+	if err := w.forget(ctx, target, a.JobID, a.Incarnation); err != nil {
+		return fmt.Errorf("remove the traces of deleted job %s from %s: %w", a.JobID, a.Host, err)
+	}
+	return nil
+}
+
+// Timeout bounds one try.
+func (*forgetWorker) Timeout(*river.Job[forgetArgs]) time.Duration { return forgetTimeout }

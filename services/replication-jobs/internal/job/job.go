@@ -1,0 +1,218 @@
+// Package job keeps replication jobs: what their owners want, and what became of it.
+package job
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/jobs"
+	"github.com/opsdeck/opsdeck/pkg/page"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+	"github.com/opsdeck/opsdeck/pkg/secret"
+)
+
+// maxPage is the most jobs of one answer, and what callers get that ask for no size.
+const maxPage = 10000
+
+// Waker makes a worker node look at its jobs at once.
+type Waker interface {
+	// Wake wakes a node by its id; "" wakes all. A wake-up may be lost.
+	Wake(node string)
+}
+
+// Service answers the calls of people about jobs.
+type Service struct {
+	replicationv1.UnimplementedJobServiceServer
+
+	pool   *pgxpool.Pool
+	queue  *jobs.Client
+	sealer *secret.Sealer
+	key    Decrypter
+	wake   Waker
+	log    *zap.Logger
+}
+
+// NewService returns the service; a nil key means that clients cannot encrypt passwords.
+func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, key Decrypter, wake Waker, log *zap.Logger) *Service {
+	return &Service{pool: pool, queue: queue, sealer: sealer, key: key, wake: wake, log: log}
+}
+
+// CreateJob stores a job; the first node with room takes it.
+func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobRequest) (*replicationv1.CreateJobResponse, error) {
+	config := r.GetJob()
+	complete(config, r.GetJobType())
+	if err := check(config, r.GetJobType()); err != nil {
+		return nil, err
+	}
+	job, err := s.newRow(ctx, r.GetJobType(), config)
+	if err != nil {
+		return nil, err
+	}
+	var index int64
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if index, err = insert(ctx, tx, job); err != nil {
+			return err
+		}
+		return changed(ctx, tx, s.queue, job.summary(), verbCreated)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.wake.Wake("")
+	return &replicationv1.CreateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+}
+
+// newRow turns a configuration into what is stored: no password stays in it.
+func (s *Service) newRow(ctx context.Context, jobType string, config *replicationv1.JobConfig) (newJob, error) {
+	words, err := s.readPasswords(config)
+	if err != nil {
+		return newJob{}, err
+	}
+	incarnation := uuid.NewString()
+	box, err := seal(s.sealer, incarnation, words)
+	if err != nil {
+		return newJob{}, err
+	}
+	setPasswords(config, passwords{})
+	text, err := asJSON.Marshal(config)
+	if err != nil {
+		return newJob{}, err
+	}
+	caller := authn.FromContext(ctx)
+	pinned, preferred := nodes(config)
+	return newJob{
+		id: config.GetJobId(), jobType: jobType, incarnation: incarnation, tenant: caller.Tenant, owner: caller.User,
+		config: text, step: config.GetTaskStepName(),
+		sourceHost: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlHost(),
+		targetHost: config.GetDestTask().GetMysqlConnectionConfig().GetMysqlHost(),
+		passwords:  box, pinned: pinned, preferred: preferred,
+	}, nil
+}
+
+func (s *Service) readPasswords(config *replicationv1.JobConfig) (passwords, error) {
+	words := passwordsOf(config)
+	if !config.GetIsMysqlPasswordEncrypted() {
+		return words, nil
+	}
+	var err error
+	if words.source, err = Decrypt(s.key, "job.src_task.mysql_connection_config.mysql_password", words.source); err != nil {
+		return words, err
+	}
+	words.target, err = Decrypt(s.key, "job.dest_task.mysql_connection_config.mysql_password", words.target)
+	return words, err
+}
+
+// ListJobs returns the jobs the caller may see.
+func (s *Service) ListJobs(ctx context.Context, r *replicationv1.ListJobsRequest) (*replicationv1.ListJobsResponse, error) {
+	scope := strings.Join([]string{"jobs", r.GetJobType(), r.GetFilterJobName(), r.GetFilterJobStatus(), r.GetOrderBy()}, "\x00")
+	after, more, err := page.After[key](scope, r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	size := page.Limits{Default: maxPage, Max: maxPage}.Size(r.GetPageSize())
+	filter := listFilter{
+		jobType: r.GetJobType(), tenant: tenantOf(ctx), prefix: r.GetFilterJobName(), status: r.GetFilterJobStatus(),
+		newest: r.GetOrderBy() == "job_create_time", after: after, more: more, limit: size + 1,
+	}
+	rows, err := list(ctx, s.pool, filter)
+	if err != nil {
+		return nil, err
+	}
+	rows, next, err := page.Cut(scope, rows, size, row.key)
+	if err != nil {
+		return nil, err
+	}
+	answer := &replicationv1.ListJobsResponse{Jobs: make([]*replicationv1.JobSummary, 0, len(rows)), NextPageToken: next}
+	for _, job := range rows {
+		answer.Jobs = append(answer.Jobs, job.toProto())
+	}
+	return answer, nil
+}
+
+// GetJob returns all about one job.
+func (s *Service) GetJob(ctx context.Context, r *replicationv1.GetJobRequest) (*replicationv1.GetJobResponse, error) {
+	if err := matchType(r.GetJobId(), r.GetJobType()); err != nil {
+		return nil, err
+	}
+	d, err := loadDetail(ctx, s.pool, r.GetJobId(), tenantOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	logs, err := loadLogs(ctx, s.pool, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := d.toProto()
+	return &replicationv1.GetJobResponse{BasicTaskProfile: profile, TaskLogs: logs}, err
+}
+
+// PauseJob stops a job where it is.
+func (s *Service) PauseJob(ctx context.Context, r *replicationv1.PauseJobRequest) (*replicationv1.PauseJobResponse, error) {
+	return &replicationv1.PauseJobResponse{}, s.change(ctx, r.GetJobId(), r.GetJobType(), verbPaused, pause)
+}
+
+// ResumeJob lets a paused job go on.
+func (s *Service) ResumeJob(ctx context.Context, r *replicationv1.ResumeJobRequest) (*replicationv1.ResumeJobResponse, error) {
+	return &replicationv1.ResumeJobResponse{}, s.change(ctx, r.GetJobId(), r.GetJobType(), verbResumed, resume)
+}
+
+// DeleteJob stops a job and forgets it; what the target remembers of it is removed in the background.
+func (s *Service) DeleteJob(ctx context.Context, r *replicationv1.DeleteJobRequest) (*replicationv1.DeleteJobResponse, error) {
+	remove := func(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
+		if err := del(ctx, tx, j.ID); err != nil {
+			return false, err
+		}
+		return true, forgetLater(ctx, tx, s.queue, j)
+	}
+	return &replicationv1.DeleteJobResponse{}, s.change(ctx, r.GetJobId(), r.GetJobType(), verbDeleted, remove)
+}
+
+// change locks a job that the caller may act for, lets do change it, and tells the world and the node if it did.
+func (s *Service) change(ctx context.Context, id, jobType, verb string, do func(context.Context, pgx.Tx, locked) (bool, error)) error {
+	if err := matchType(id, jobType); err != nil {
+		return err
+	}
+	var j locked
+	var done bool
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if j, err = lock(ctx, tx, id, tenantOf(ctx)); err != nil {
+			return err
+		}
+		if done, err = do(ctx, tx, j); err != nil || !done {
+			return err
+		}
+		return changed(ctx, tx, s.queue, j.Summary, verb)
+	})
+	if err == nil && done && j.Node != nil {
+		s.wake.Wake(*j.Node)
+	}
+	return err
+}
+
+// matchType refuses an id of another job type than that of the path.
+func matchType(id, jobType string) error {
+	if strings.HasSuffix(id, "-"+jobType) {
+		return nil
+	}
+	f := fault.Invalid("job_id", "%q is not the id of a %s job: those end with -%s", id, jobType, jobType)
+	f.Reason = "JOB_TYPE_MISMATCH"
+	return f
+}
+
+// tenantOf returns the tenant whose jobs the caller may see, nil for all.
+func tenantOf(ctx context.Context) *string {
+	caller := authn.FromContext(ctx)
+	if caller.IsPlatform() {
+		return nil
+	}
+	return &caller.Tenant
+}

@@ -1,0 +1,181 @@
+package job
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+)
+
+// asJSON is how a configuration is stored.
+var asJSON = protojson.MarshalOptions{UseProtoNames: true}
+
+// newJob is a job to be stored.
+type newJob struct {
+	id, jobType, incarnation, tenant, owner string
+	config                                  []byte
+	step, sourceHost, targetHost            string
+	passwords                               sealed
+	pinned, preferred                       string
+}
+
+func (j newJob) summary() Summary {
+	return Summary{ID: j.id, Type: j.jobType, Tenant: j.tenant, Owner: j.owner, Status: "pending"}
+}
+
+// insert stores a job and returns its revision.
+func insert(ctx context.Context, tx pgx.Tx, j newJob) (int64, error) {
+	var index int64
+	err := tx.QueryRow(ctx, `
+		INSERT INTO replication.jobs (id, type, incarnation, tenant, owner, modify_index, config, step, source_host, target_host,
+			source_password, target_password, pinned_node, preferred_node)
+		VALUES ($1, $2, $3, $4, $5, nextval('replication.revision'), $6, $7, $8, $9, $10, $11, nullif($12, ''), nullif($13, ''))
+		RETURNING modify_index`,
+		j.id, j.jobType, j.incarnation, j.tenant, j.owner, j.config, j.step, j.sourceHost, j.targetHost,
+		j.passwords.source, j.passwords.target, j.pinned, j.preferred).Scan(&index)
+	return index, pg.Fault(err, "JOB_EXISTS", "job %s exists already: choose another job_id, or delete that job first", j.id)
+}
+
+// row is a job in a list.
+type row struct {
+	standing
+
+	ID, SourceHost, TargetHost, Tenant, Owner string
+}
+
+// key is where a page ends.
+type key struct {
+	ID   string    `json:"id"`
+	Time time.Time `json:"time"`
+}
+
+func (r row) key() key { return key{ID: r.ID, Time: r.CreateTime} }
+
+func (r row) toProto() *replicationv1.JobSummary {
+	return &replicationv1.JobSummary{
+		JobId: r.ID, JobStatus: r.Status, JobCreateTime: timestamppb.New(r.CreateTime),
+		SrcAddrList: []string{r.SourceHost}, DstAddrList: []string{r.TargetHost},
+		User: r.Tenant + ":" + r.Owner, JobSteps: r.steps(),
+	}
+}
+
+// listFilter chooses jobs. A nil tenant means all.
+type listFilter struct {
+	jobType, prefix, status string
+	tenant                  *string
+	newest                  bool
+	after                   key
+	more                    bool // after is set
+	limit                   int
+}
+
+// The two orders of a list differ in more than ORDER BY: each goes on from the key of its own order.
+const (
+	listByID = `
+		SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
+		FROM replication.jobs
+		WHERE type = $1 AND ($2::text IS NULL OR tenant = $2) AND id >= $3 AND starts_with(id, $3) AND ($4 = '' OR status = $4)
+			AND (NOT $5 OR id > $6)
+		ORDER BY id LIMIT $7`
+	listNewest = `
+		SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
+		FROM replication.jobs
+		WHERE type = $1 AND ($2::text IS NULL OR tenant = $2) AND id >= $3 AND starts_with(id, $3) AND ($4 = '' OR status = $4)
+			AND (NOT $5 OR (create_time, id) < ($8, $6))
+		ORDER BY create_time DESC, id DESC LIMIT $7`
+)
+
+func list(ctx context.Context, pool *pgxpool.Pool, f listFilter) ([]row, error) {
+	args := []any{f.jobType, f.tenant, f.prefix, f.status, f.more, f.after.ID, f.limit}
+	query := listByID
+	if f.newest {
+		query, args = listNewest, append(args, f.after.Time)
+	}
+	rows, _ := pool.Query(ctx, query, args...) // CollectRows returns its error
+	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (j row, err error) {
+		err = r.Scan(&j.ID, &j.SourceHost, &j.TargetHost, &j.Tenant, &j.Owner, &j.Step, &j.Status, &j.Stage, &j.CopiedPercent,
+			&j.Delay, &j.Backlog, &j.CreateTime)
+		return j, err
+	})
+	return all, pg.Fault(err, "JOBS", "list jobs")
+}
+
+// locked is a job that a transaction holds for a change.
+type locked struct {
+	Summary
+
+	Node        *string
+	Epoch       int64
+	Incarnation string
+	Config      []byte
+	Source      []byte // sealed passwords
+	Target      []byte
+}
+
+// lock holds a job of a tenant, or of any when tenant is nil, until the transaction ends.
+func lock(ctx context.Context, tx pgx.Tx, id string, tenant *string) (locked, error) {
+	var j locked
+	err := tx.QueryRow(ctx, `
+		SELECT id, type, tenant, owner, status, node::text, epoch, incarnation::text, config, source_password, target_password
+		FROM replication.jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) FOR UPDATE`, id, tenant).
+		Scan(&j.ID, &j.Type, &j.Tenant, &j.Owner, &j.Status, &j.Node, &j.Epoch, &j.Incarnation, &j.Config, &j.Source, &j.Target)
+	return j, notFound(err, id)
+}
+
+func notFound(err error, id string) error {
+	return pg.Fault(err, "JOB_NOT_FOUND", "there is no job %s", id)
+}
+
+// pause reports false for a job that is paused already.
+func pause(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
+	switch j.Status {
+	case "paused":
+		return false, nil
+	case "finished":
+		return false, fault.Precondition("JOB_FINISHED", "job %s is finished: there is nothing to pause", j.ID)
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE replication.jobs SET status = 'paused', reason = '', reported = false,
+			modify_index = nextval('replication.revision')
+		WHERE id = $1`, j.ID)
+	if err != nil {
+		return false, pg.Fault(err, "JOB", "pause job %s", j.ID)
+	}
+	return true, signal(ctx, tx, j)
+}
+
+// resume reports false for a job that is not paused.
+func resume(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
+	if j.Status != "paused" {
+		return false, nil
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE replication.jobs SET status = CASE WHEN node IS NULL THEN 'pending' ELSE 'running' END,
+			modify_index = nextval('replication.revision')
+		WHERE id = $1`, j.ID)
+	if err != nil {
+		return false, pg.Fault(err, "JOB", "resume job %s", j.ID)
+	}
+	return true, signal(ctx, tx, j)
+}
+
+// signal notes in the logs of the running tasks that somebody told them something.
+func signal(ctx context.Context, tx pgx.Tx, j locked) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO replication.events (allocation, type, message)
+		SELECT id, 'Signaling', 'Task being sent a signal' FROM replication.allocations WHERE job_id = $1 AND epoch = $2`, j.ID, j.Epoch)
+	return pg.Fault(err, "JOB", "signal job %s", j.ID)
+}
+
+func del(ctx context.Context, tx pgx.Tx, id string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM replication.jobs WHERE id = $1`, id)
+	return pg.Fault(err, "JOB", "delete job %s", id)
+}

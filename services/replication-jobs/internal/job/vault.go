@@ -1,0 +1,71 @@
+package job
+
+import (
+	"fmt"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/secret"
+)
+
+// Decrypter reads passwords that clients encrypted with the server's RSA key.
+type Decrypter interface {
+	// Decrypt returns the password, or an error when the text is not one encrypted with the key.
+	Decrypt(base64text string) (string, error)
+}
+
+// Decrypt reads an encrypted password of a request. field names it in the error, PASSWORD_UNREADABLE; a nil key belongs to a
+// server that has none.
+func Decrypt(key Decrypter, field, text string) (string, error) {
+	if key == nil {
+		return "", unreadable(field, "is said to be encrypted, but this server has no RSA key: send it in plain over TLS, with is_mysql_password_encrypted false")
+	}
+	plain, err := key.Decrypt(text)
+	if err != nil {
+		return "", unreadable(field, "does not decrypt with the server's RSA key: want RSA PKCS#1 v1.5, then base64").Wrap(err)
+	}
+	return plain, nil
+}
+
+func unreadable(field, problem string) *fault.Fault {
+	f := fault.Invalid(field, "%s", problem)
+	f.Reason = "PASSWORD_UNREADABLE"
+	return f
+}
+
+// The two ends of a job, as they appear in answers.
+const (
+	Source = "src"
+	Target = "dst"
+)
+
+// sealed are passwords as they are stored.
+type sealed struct{ source, target []byte }
+
+// seal seals passwords for one incarnation of a job.
+func seal(s *secret.Sealer, incarnation string, p passwords) (sealed, error) {
+	source, err := s.Seal([]byte(p.source), place(incarnation, Source))
+	if err != nil {
+		return sealed{}, err
+	}
+	target, err := s.Seal([]byte(p.target), place(incarnation, Target))
+	return sealed{source, target}, err
+}
+
+// Unseal puts the stored passwords of a job back into its configuration.
+func Unseal(s *secret.Sealer, c *replicationv1.JobConfig, incarnation string, source, target []byte) error {
+	from, err := s.Open(source, place(incarnation, Source))
+	if err != nil {
+		return fmt.Errorf("password of the source of job %s: %w", c.GetJobId(), err)
+	}
+	to, err := s.Open(target, place(incarnation, Target))
+	if err != nil {
+		return fmt.Errorf("password of the target of job %s: %w", c.GetJobId(), err)
+	}
+	setPasswords(c, passwords{source: string(from), target: string(to)})
+	return nil
+}
+
+// place is the context that a password is sealed for.
+func place(incarnation, end string) string { return "replication.job/" + incarnation + "/" + end }

@@ -1,0 +1,141 @@
+package mysql_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestServer(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t, 1)
+	t.Run("metadata", func(t *testing.T) {
+		t.Parallel()
+		testMetadata(t, server)
+	})
+	t.Run("connect errors", func(t *testing.T) {
+		t.Parallel()
+		testConnectErrors(t, server)
+	})
+	t.Run("literals", func(t *testing.T) {
+		t.Parallel()
+		testLiterals(t, server)
+	})
+	t.Run("a session ends with its context", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := mysql.Connect(ctx, server.Config())
+		require.NoError(t, err)
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Execute("SELECT SLEEP(60)")
+			done <- err
+		}()
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+	})
+	t.Run("position", func(t *testing.T) {
+		t.Parallel()
+		c := server.Connect(t)
+		server.Exec(t, "CREATE DATABASE positions")
+		p, err := c.Flavor.CurrentPosition(c)
+		require.NoError(t, err)
+		require.Regexp(t, `^0-1-\d+$`, p.GTIDSet)
+		require.NotEmpty(t, p.File)
+		require.NotZero(t, p.Offset)
+		missing, err := c.Flavor.Missing(c, p)
+		require.NoError(t, err)
+		require.Empty(t, missing)
+	})
+}
+
+func testMetadata(t *testing.T, server *mysqltest.Server) {
+	server.Exec(t, "CREATE DATABASE meta", `CREATE TABLE meta.t (
+		id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
+		name VARCHAR(20) CHARACTER SET gbk NOT NULL,
+		kind ENUM('signed','un unsigned') NOT NULL,
+		doubled INT GENERATED ALWAYS AS (CHAR_LENGTH(name) * 2) STORED,
+		hidden INT INVISIBLE DEFAULT 3,
+		note TEXT,
+		PRIMARY KEY (name, id), UNIQUE KEY u (id), UNIQUE KEY prefixed (name(3)))`,
+		"CREATE TABLE meta.keyless (a INT)", "CREATE TABLE meta.nullable_key (a INT, UNIQUE (a))",
+		"CREATE VIEW meta.v AS SELECT 1")
+	c := server.Connect(t)
+	got, err := mysql.LoadTable(c, "meta", "t")
+	require.NoError(t, err)
+	require.Equal(t, "InnoDB", got.Engine)
+	require.Equal(t, []int{1, 0}, got.PrimaryKey)
+	require.Equal(t, [][]int{{0}}, got.UniqueKeys)
+	require.Len(t, got.Columns, 6)
+	require.Equal(t, mysql.Column{Name: "id", DataType: "bigint", ColumnType: "bigint(20) unsigned", Unsigned: true}, got.Columns[0])
+	require.Equal(t, "gbk", got.Columns[1].Charset)
+	require.False(t, got.Columns[2].Unsigned)
+	require.True(t, got.Columns[3].Generated)
+	require.True(t, got.Columns[4].Invisible)
+	require.True(t, got.Columns[5].Nullable)
+
+	tables, err := mysql.LoadTables(c, func(schema, _ string) bool { return schema == "meta" })
+	require.NoError(t, err)
+	var names []string
+	for _, table := range tables {
+		names = append(names, table.String())
+	}
+	require.Equal(t, []string{"meta.keyless", "meta.nullable_key", "meta.t"}, names)
+	require.Nil(t, tables[0].Key())
+	require.Nil(t, tables[1].Key())
+	require.Equal(t, []int{1, 0}, tables[2].Key())
+
+	_, err = mysql.LoadTable(c, "meta", "absent")
+	require.ErrorContains(t, err, "meta.absent does not exist")
+	require.ErrorIs(t, err, mysql.ErrNoTable)
+	require.True(t, mysql.Permanent(err))
+}
+
+func testConnectErrors(t *testing.T, server *mysqltest.Server) {
+	bad := server.Config()
+	bad.Password = "very-secret"
+	_, err := mysql.Connect(t.Context(), bad)
+	require.ErrorContains(t, err, `refuses user "opsdeck"`)
+	require.NotContains(t, err.Error(), bad.Password)
+	require.True(t, mysql.Permanent(err))
+
+	closed := server.Config()
+	closed.Port = 1
+	_, err = mysql.Connect(t.Context(), closed)
+	require.ErrorContains(t, err, "nothing listens on 127.0.0.1:1")
+	require.False(t, mysql.Permanent(err))
+
+	unknown := server.Config()
+	unknown.Host = "no-such-host.invalid"
+	_, err = mysql.Connect(t.Context(), unknown)
+	require.ErrorContains(t, err, "no-such-host.invalid")
+
+	_, err = server.Connect(t).Execute("SELECT * FROM nowhere.nothing")
+	require.ErrorContains(t, mysql.Explain(err), "does not exist")
+}
+
+func testLiterals(t *testing.T, server *mysqltest.Server) {
+	c := server.Connect(t)
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	r, err := c.Execute("SELECT HEX(" + string(mysql.AppendBinary(nil, all)) + "), " + string(mysql.AppendString(nil, []byte("蓝'\\\x00\x1a\r\n"))))
+	require.NoError(t, err)
+	raw, err := r.GetString(0, 0)
+	require.NoError(t, err)
+	require.Len(t, raw, 512)
+	text, err := r.GetString(0, 1)
+	require.NoError(t, err)
+	require.Equal(t, "蓝'\\\x00\x1a\r\n", text)
+	r, err = c.Execute("SELECT 1 AS " + mysql.QuoteIdent("a`b"))
+	require.NoError(t, err)
+	require.Equal(t, "a`b", string(r.Fields[0].Name))
+}

@@ -1,0 +1,88 @@
+package placement
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
+)
+
+// Run takes jobs from silent nodes until ctx ends. Replicas may do so side by side.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.cfg.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		// The next tick tries again; the health of the service says that the database is away.
+		if err := s.Release(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("taking jobs from silent nodes", zap.Error(err))
+		}
+	}
+}
+
+// released is a job that lost its node.
+type released struct {
+	job.Summary
+
+	Reason string
+}
+
+// Release lets go of the jobs of nodes that have been silent for longer than the lease: another node may take them, or the
+// same one when it is back.
+func (s *Service) Release(ctx context.Context) error {
+	var lost []released
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if lost, err = release(ctx, tx, s.cfg.Lease); err != nil {
+			return err
+		}
+		for _, j := range lost {
+			if err := job.StatusChanged(ctx, tx, s.queue, j.Summary, "pending", j.Reason); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	for _, j := range lost {
+		s.log.Warn("job lost its node", zap.String("job", j.ID), zap.String("reason", j.Reason))
+	}
+	s.wake.Wake("")
+	return nil
+}
+
+func release(ctx context.Context, tx pgx.Tx, lease time.Duration) ([]released, error) {
+	rows, _ := tx.Query(ctx, `
+		WITH lost AS (
+			SELECT j.id, j.type, j.tenant, j.owner, j.status, j.epoch,
+				'node ' || n.name || ' has been silent since ' || to_char(n.seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS reason
+			FROM replication.jobs AS j
+			JOIN replication.nodes AS n ON n.id = j.node
+			WHERE j.status IN ('running', 'retrying') AND n.seen < now() - $1::interval
+			ORDER BY j.id LIMIT 1000
+			FOR UPDATE OF j SKIP LOCKED
+		), freed AS (
+			UPDATE replication.jobs AS j SET node = NULL, status = 'pending', reason = lost.reason
+			FROM lost WHERE j.id = lost.id
+		), told AS (
+			INSERT INTO replication.events (allocation, type, message)
+			SELECT a.id, 'Killed', lost.reason
+			FROM lost JOIN replication.allocations AS a ON a.job_id = lost.id AND a.epoch = lost.epoch
+		)
+		SELECT id, type, tenant, owner, status, reason FROM lost`, lease)
+	lost, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (j released, err error) {
+		err = r.Scan(&j.ID, &j.Type, &j.Tenant, &j.Owner, &j.Status, &j.Reason)
+		return j, err
+	})
+	return lost, pg.Fault(err, "PLACEMENT", "take jobs from silent nodes")
+}
