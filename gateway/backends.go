@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
@@ -55,4 +56,15 @@ func dial(cfg Config) (all []relay.Backend, hangUp func(), err error) {
 		conns = append(conns, all[i].Conn)
 	}
 	return all, hangUp, nil
+}
+
+// Services lists the full names of the gRPC services that are relayed.
+func Services() []protoreflect.FullName {
+	var names []protoreflect.FullName
+	for _, backend := range backends(Config{}) {
+		for _, service := range backend.Services {
+			names = append(names, protoreflect.FullName(service.Name))
+		}
+	}
+	return names
 }

@@ -113,6 +113,7 @@ func TestExamplesAnswerAsDocumented(t *testing.T) {
 			got := r.do(t, c)
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			require.Equal(t, "application/json", got.header.Get("Content-Type"))
+			require.True(t, got.documented)
 			require.JSONEq(t, string(e.Response), got.body)
 			slash := c
 			path, query, _ := strings.Cut(c.path, "?")

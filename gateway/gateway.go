@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,15 +77,10 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	for _, backend := range backends {
 		rt.OnReady("gateway to "+backend.Name, backend.Ready)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", calls)
-	mux.Handle("GET /healthz", alive())
-	mux.Handle("GET /readyz", ready(backends))
-	swagger.Register(mux)
 	handler, err := edge.Wrap(edge.Config{
 		Log: rt.Log, Metrics: rt.Metrics, MaxBody: cfg.MaxBody, MaxRequests: cfg.MaxRequests, Timeout: cfg.RequestTimeout,
 		Trusted: cfg.TrustedProxies, Origins: cfg.Origins, TLS: cfg.CertFile != "",
-	}, mux)
+	}, besides(calls, pages(backends)))
 	if err != nil {
 		return err
 	}
@@ -92,4 +88,25 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		Log: rt.Log, Handler: handler, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, Timeout: cfg.RequestTimeout, Drain: cfg.Drain,
 	}
 	return server.Serve(ctx, listener)
+}
+
+// pages are what the gateway serves itself.
+func pages(backends []relay.Backend) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", alive())
+	mux.Handle("GET /readyz", ready(backends))
+	swagger.Register(mux)
+	return mux
+}
+
+// besides sends a request to the pages or to the calls. http.ServeMux does not see calls: it would redirect some of them.
+func besides(calls, pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/", path == "/healthz", path == "/readyz", path == "/openapi.json", path == "/swagger", strings.HasPrefix(path, "/swagger/"):
+			pages.ServeHTTP(w, r)
+		default:
+			calls.ServeHTTP(w, r)
+		}
+	})
 }

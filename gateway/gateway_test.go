@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/routers"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -26,6 +28,9 @@ type rig struct {
 	client *http.Client
 	stop   context.CancelFunc
 	ended  chan error
+
+	once   sync.Once
+	router routers.Router // of the API document
 }
 
 // newRig starts both. change may alter the settings.
@@ -72,6 +77,8 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+
+	documented bool // the API document has such a call, and the answer fits it
 }
 
 func (r *rig) do(t *testing.T, c call) reply {
@@ -96,5 +103,9 @@ func (r *rig) do(t *testing.T, c call) reply {
 	defer func() { require.NoError(t, response.Body.Close()) }()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	return reply{status: response.StatusCode, header: response.Header, body: string(body)}
+	got := reply{status: response.StatusCode, header: response.Header, body: string(body)}
+	if request.Method != http.MethodHead && strings.HasPrefix(request.URL.Path, "/v2/") {
+		got.documented = r.conforms(t, request, got)
+	}
+	return got
 }

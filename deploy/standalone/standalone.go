@@ -74,6 +74,9 @@ func Environment() map[string]string { return env.ToMap(os.Environ()) }
 // wire returns the environment in which the services find each other, their roles in the database and their secrets.
 func wire(ctx context.Context, dir *datadir.Dir, database *cluster.Cluster, natsURL string, environment map[string]string) (map[string]string, error) {
 	wired := maps.Clone(environment)
+	if wired["OPSDECK_GATEWAY_ADDR"] == "" {
+		wired["OPSDECK_GATEWAY_ADDR"] = "127.0.0.1:8190" // plain HTTP leaves the machine only when it is asked to
+	}
 	seal, err := dir.SealKeys()
 	if err != nil {
 		return nil, err
@@ -119,8 +122,8 @@ func wireWorker(dir *datadir.Dir, wired map[string]string) error {
 		"OPSDECK_WORKER_NATS_URL":           wired["OPSDECK_REPLICATION_NATS_URL"],
 		"OPSDECK_WORKER_NATS_USER":          wired["OPSDECK_REPLICATION_NATS_USER"],
 		"OPSDECK_WORKER_NATS_PASSWORD_FILE": wired["OPSDECK_REPLICATION_NATS_PASSWORD_FILE"],
-		"OPSDECK_GATEWAY_AUTH_ADDR":         authAddr,
-		"OPSDECK_GATEWAY_REPLICATION_ADDR":  managerAddr,
+		"OPSDECK_GATEWAY_AUTH":              authAddr,
+		"OPSDECK_GATEWAY_REPLICATION_JOBS":  managerAddr,
 	})
 	return nil
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,4 +67,19 @@ func TestLoadFromNamesTheSetting(t *testing.T) {
 	cfg, err := LoadFrom[config](map[string]string{"THE_COUNT": "3"})
 	require.NoError(t, err)
 	require.Equal(t, 3, cfg.Count)
+}
+
+func TestSecretsInFilesLoseTheirLineEnd(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Password string `env:"PASSWORD_FILE,file"`
+	}
+	type config struct {
+		Group inner `envPrefix:"X_"`
+	}
+	path := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(path, []byte("s3cret \r\n"), 0o600))
+	cfg, err := LoadFrom[config](map[string]string{"X_PASSWORD_FILE": path})
+	require.NoError(t, err)
+	require.Equal(t, "s3cret ", cfg.Group.Password)
 }

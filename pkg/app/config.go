@@ -20,12 +20,33 @@ func LoadFrom[C any](environment map[string]string) (C, error) {
 	if err != nil {
 		return cfg, fmt.Errorf("configuration: %w", err)
 	}
+	trimFiles(reflect.ValueOf(&cfg).Elem())
 	if v, ok := any(&cfg).(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
 			return cfg, fmt.Errorf("configuration: %w", err)
 		}
 	}
 	return cfg, nil
+}
+
+// trimFiles cuts the line end that editors and echo leave behind a secret in a file.
+func trimFiles(v reflect.Value) {
+	for i := range v.NumField() {
+		field, inner := v.Type().Field(i), v.Field(i)
+		_, options, _ := strings.Cut(field.Tag.Get("env"), ",")
+		switch {
+		case nested(field):
+			trimFiles(inner)
+		case strings.Contains(options, "file") && inner.Kind() == reflect.String && inner.CanSet():
+			inner.SetString(strings.TrimRight(inner.String(), "\r\n"))
+		}
+	}
+}
+
+// nested reports whether a field is a group of settings.
+func nested(field reflect.StructField) bool {
+	_, prefixed := field.Tag.Lookup("envPrefix")
+	return (prefixed || field.Anonymous) && field.Type.Kind() == reflect.Struct
 }
 
 // Setting is one line of the configuration reference.
@@ -44,8 +65,8 @@ func settings(t reflect.Type, prefix string) []Setting {
 	var all []Setting
 	for i := range t.NumField() {
 		field := t.Field(i)
-		if inner, ok := field.Tag.Lookup("envPrefix"); ok || field.Anonymous {
-			all = append(all, settings(field.Type, prefix+inner)...)
+		if nested(field) {
+			all = append(all, settings(field.Type, prefix+field.Tag.Get("envPrefix"))...)
 			continue
 		}
 		name, options, _ := strings.Cut(field.Tag.Get("env"), ",")

@@ -20,7 +20,7 @@ import (
 
 // ServiceConfig is what every service with a schema can be told. The names carry the service's prefix.
 type ServiceConfig struct {
-	GRPCAddr        string         `env:"GRPC_ADDR" envDefault:"127.0.0.1:7100" help:"Address to serve gRPC on: host:port, or unix:///path."`
+	GRPCAddr        string         `env:"GRPC_ADDR,required" help:"Address to serve gRPC on: host:port, or unix:///path."`
 	DatabaseURL     string         `env:"DATABASE_URL_FILE,file,required" help:"PostgreSQL URL, with the service's own role and its password."`
 	DatabaseConns   int32          `env:"DATABASE_CONNS" envDefault:"16" help:"Most connections to PostgreSQL."`
 	NATSURL         string         `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS servers, separated by commas."`
@@ -31,7 +31,7 @@ type ServiceConfig struct {
 	RequestTimeout  time.Duration  `env:"REQUEST_TIMEOUT" envDefault:"30s" help:"Longest a call may take."`
 	MaxMessage      int            `env:"MAX_MESSAGE" envDefault:"4194304" help:"Largest request or answer, in bytes."`
 	Drain           time.Duration  `env:"DRAIN" envDefault:"10s" help:"How long calls and jobs under way may take to finish when the service is told to stop."`
-	TLS             rpc.TLSConfig
+	TLS             rpc.TLSConfig  `envPrefix:""`
 }
 
 // Service is what a service stands on: its database, NATS and the keys of its secrets.

@@ -82,36 +82,30 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	if err := pg.Migrated(ctx, svc.Pool, name, migrations.FS); err != nil {
 		return err
 	}
-	parts, err := open(cfg, svc)
+	p, err := open(cfg, svc)
 	if err != nil {
 		return err
 	}
-	if err := user.Bootstrap(ctx, svc.Pool, parts.passwords, strings.TrimRight(cfg.AdminPassword.Reveal(), "\r\n"), os.Stdout, time.Now()); err != nil {
+	admin := strings.TrimRight(cfg.AdminPassword.Reveal(), "\r\n")
+	if err := user.Bootstrap(ctx, svc.Pool, p.passwords, admin, os.Stdout, time.Now()); err != nil {
 		return err
 	}
-	if err := parts.keys.Rotate(ctx); err != nil {
+	if err := p.keys.Rotate(ctx); err != nil {
 		return err
 	}
-	workers := river.NewWorkers()
-	bus.AddWorker(workers, svc.Bus)
-	inserts, err := jobs.New(svc.Pool, name, nil, svc.Log, jobs.Options{})
+	sessions, err := p.sessions(cfg, svc)
 	if err != nil {
 		return err
 	}
-	sessions := session.NewServer(session.Config{
-		Pool: svc.Pool, Queue: inserts, Captchas: parts.captchas, Passwords: parts.passwords, RSA: parts.rsa, Keys: parts.keys,
-		LoginsPerMinute: cfg.LoginsPerMinute, CaptchasPerMinute: cfg.CaptchasPerMinute, Now: time.Now,
-	})
-	periodic := upkeep.Schedule(workers, parts.keys.Rotate, parts.keys.DeleteRetired, parts.captchas.DeleteExpired, sessions.DeleteExpired)
-	queue, err := jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{Periodic: []*river.PeriodicJob{periodic}, StopWait: cfg.Drain})
+	queue, err := p.queue(cfg, svc, sessions)
 	if err != nil {
 		return err
 	}
-	server, err := svc.Server(parts.keys)
+	server, err := svc.Server(p.keys)
 	if err != nil {
 		return err
 	}
-	authv1.RegisterKeyServiceServer(server, signing.NewServer(parts.keys, parts.services))
+	authv1.RegisterKeyServiceServer(server, signing.NewServer(p.keys, p.services))
 	authv1.RegisterSessionServiceServer(server, sessions)
 	authv1.RegisterUserServiceServer(server, user.NewServer(svc.Pool, time.Now))
 	return svc.Serve(ctx, server, queue.Run)
@@ -135,7 +129,7 @@ func open(cfg Config, svc *app.Service) (p parts, err error) {
 		return p, err
 	}
 	if p.keys, err = signing.New(svc.Pool, svc.Sealer, cfg.SigningKeyAge, time.Now); err != nil {
-		return p, fmt.Errorf("OPSDECK_AUTH_SIGNING_KEY_AGE: %w", err)
+		return p, err
 	}
 	if cfg.RSAKey != "" {
 		if p.rsa, err = secret.LoadRSA(cfg.RSAKey); err != nil {
@@ -146,4 +140,23 @@ func open(cfg Config, svc *app.Service) (p parts, err error) {
 		return p, fmt.Errorf("OPSDECK_AUTH_SERVICE_KEYS: %w", err)
 	}
 	return p, nil
+}
+
+func (p parts) sessions(cfg Config, svc *app.Service) (*session.Server, error) {
+	inserts, err := jobs.New(svc.Pool, name, nil, svc.Log, jobs.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return session.NewServer(session.Config{
+		Pool: svc.Pool, Queue: inserts, Captchas: p.captchas, Passwords: p.passwords, RSA: p.rsa, Keys: p.keys,
+		LoginsPerMinute: cfg.LoginsPerMinute, CaptchasPerMinute: cfg.CaptchasPerMinute, Now: time.Now,
+	}), nil
+}
+
+// queue carries events to NATS, replaces signing keys and removes what has expired.
+func (p parts) queue(cfg Config, svc *app.Service, sessions *session.Server) (*jobs.Client, error) {
+	workers := river.NewWorkers()
+	bus.AddWorker(workers, svc.Bus)
+	periodic := upkeep.Schedule(workers, p.keys.Rotate, p.keys.DeleteRetired, p.captchas.DeleteExpired, sessions.DeleteExpired)
+	return jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{Periodic: []*river.PeriodicJob{periodic}, StopWait: cfg.Drain})
 }

@@ -3,8 +3,8 @@ package openapi
 
 import _ "embed"
 
-// Document is the API document. It is generated from the .proto files and the rules of the dialects.
+// Document is the API document. "go run ./internal/openapi/gen" in the gateway's module makes it from the .proto files and the
+// rules of the dialects.
 //
-//go:generate go run ./gen
 //go:embed opsdeck.json
 var Document []byte

@@ -62,11 +62,11 @@ func noHeader(string) (string, bool) { return "", false }
 
 // ServeHTTP answers one call. A trailing slash changes nothing.
 func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := "/" + strings.Trim(r.URL.Path, "/")
+	path := strings.TrimRight(r.URL.Path, "/")
 	ex := &exchange{dialect: dialect.Of(path)}
 	ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
 	methods := h.routes.Match(path)
-	if methods == nil || strings.HasPrefix(r.URL.Path, "//") {
+	if methods == nil {
 		edge.Label(ctx, ex.dialect.Name+" unknown path")
 		h.refuse(ctx, w, &fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "there is nothing at " + r.URL.Path})
 		return

@@ -16,16 +16,17 @@ CREATE TABLE auth.roles (
 );
 
 CREATE TABLE auth.users (
-    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id     bigint NOT NULL REFERENCES auth.tenants (id),
-    role_id       bigint NOT NULL,
-    username      text NOT NULL CONSTRAINT users_username_length CHECK (length(username) BETWEEN 1 AND 128),
-    email         text NOT NULL DEFAULT '',
-    phone         text NOT NULL DEFAULT '',
-    remark        text NOT NULL DEFAULT '',
-    status        text NOT NULL DEFAULT 'enabled' CONSTRAINT users_status CHECK (status IN ('enabled', 'disabled')),
-    password_hash text NOT NULL,
-    created_at    timestamptz NOT NULL,
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id       bigint NOT NULL REFERENCES auth.tenants (id),
+    role_id         bigint NOT NULL,
+    username        text NOT NULL CONSTRAINT users_username_length CHECK (length(username) BETWEEN 1 AND 128),
+    email           text NOT NULL DEFAULT '',
+    phone           text NOT NULL DEFAULT '',
+    remark          text NOT NULL DEFAULT '',
+    status          text NOT NULL DEFAULT 'enabled' CONSTRAINT users_status CHECK (status IN ('enabled', 'disabled')),
+    password_hash   text NOT NULL,
+    password_set_at timestamptz NOT NULL, -- moves with the password, not with the cost of its hash
+    created_at      timestamptz NOT NULL,
     -- A user's role belongs to the user's tenant.
     CONSTRAINT users_role FOREIGN KEY (tenant_id, role_id) REFERENCES auth.roles (tenant_id, id)
 );

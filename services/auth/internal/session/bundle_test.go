@@ -3,8 +3,6 @@ package session
 import (
 	"bytes"
 	"context"
-	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -95,15 +93,13 @@ func (b *bundle) serve(t *testing.T) *grpc.ClientConn {
 	})
 	require.NoError(t, err)
 	authv1.RegisterSessionServiceServer(server, NewServer(b.cfg))
-	dir, err := os.MkdirTemp("", "auth-") // the path of a socket is short
+	target := "unix://" + filepath.Join(t.TempDir(), "s")
+	listener, err := rpc.Listen(target)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener, time.Second) }()
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: "unix://" + listener.Addr().String(), MaxMessage: 4 << 20})
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: target, MaxMessage: 4 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, conn.Close())

@@ -75,7 +75,7 @@ func TestLoginRefuses(t *testing.T) {
 		"unknown user":    {with(func(r *authv1.LoginRequest) { r.Username = "eve" }), codes.Unauthenticated, "LOGIN_FAILED"},
 		"unknown tenant":  {with(func(r *authv1.LoginRequest) { r.Tenant = "nowhere" }), codes.Unauthenticated, "LOGIN_FAILED"},
 		"no password":     {with(func(r *authv1.LoginRequest) { r.Password = "" }), codes.InvalidArgument, "INVALID_REQUEST"},
-		"a zero byte":     {with(func(r *authv1.LoginRequest) { r.Username = "a\x00" }), codes.InvalidArgument, "LOGIN_ATTEMPTS"},
+		"a zero byte":     {with(func(r *authv1.LoginRequest) { r.Username = "a\x00" }), codes.InvalidArgument, "INVALID_REQUEST"},
 		"a long username": {with(func(r *authv1.LoginRequest) { r.Username = fmt.Sprintf("%0129d", 0) }), codes.InvalidArgument, "INVALID_REQUEST"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,6 +220,18 @@ func TestAUserDisabledInBetweenIsRefused(t *testing.T) {
 	require.Zero(t, b.events(t, "opsdeck.auth.session.opened"))
 }
 
+func TestAPasswordChangedInBetweenIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	server := NewServer(b.cfg)
+	p, err := server.store.person(t.Context(), account{"platform", "admin"})
+	require.NoError(t, err)
+	_, err = b.pool.Exec(t.Context(), `UPDATE auth.users SET password_set_at = password_set_at + interval '1 second'`)
+	require.NoError(t, err)
+	_, _, err = server.open(t.Context(), authenticated{person: p})
+	requireRefusal(t, err, codes.Unauthenticated, "LOGIN_FAILED")
+}
+
 func TestLimitsPerAddress(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, func(c *Config) { c.LoginsPerMinute, c.CaptchasPerMinute = 2, 3 })
@@ -268,6 +280,25 @@ func TestStaleHashesAreReplaced(t *testing.T) {
 		_, err = b.login(t, right())
 		require.NoError(t, err)
 		require.Contains(t, hash(), "$m=128,")
+	}
+}
+
+func TestLoginsAtOnceWithAStaleHash(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, func(c *Config) {
+		var err error
+		c.Passwords, err = password.New(password.Params{Memory: 128, Passes: 1, Threads: 1}, 4, 10*time.Second)
+		require.NoError(t, err)
+	})
+	failures := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range failures {
+		r := with(func(r *authv1.LoginRequest) { r.CaptchaId = b.captcha(t) })
+		all.Go(func() { _, failures[i] = b.client.Login(t.Context(), r) })
+	}
+	all.Wait()
+	for _, err := range failures {
+		require.NoError(t, err)
 	}
 }
 

@@ -13,12 +13,13 @@ import (
 
 // person is a user as the login needs it.
 type person struct {
-	ID       int64  `db:"id"`
-	Tenant   string `db:"tenant"`
-	Username string `db:"username"`
-	Role     string `db:"role"`
-	Hash     string `db:"password_hash"`
-	Enabled  bool   `db:"enabled"`
+	ID          int64     `db:"id"`
+	Tenant      string    `db:"tenant"`
+	Username    string    `db:"username"`
+	Role        string    `db:"role"`
+	Hash        string    `db:"password_hash"`
+	PasswordSet time.Time `db:"password_set_at"`
+	Enabled     bool      `db:"enabled"`
 }
 
 // opened is a session to be stored.
@@ -34,7 +35,8 @@ type store struct{ pool *pgxpool.Pool }
 // person returns nil when there is none.
 func (s store) person(ctx context.Context, who account) (*person, error) {
 	rows, _ := s.pool.Query(ctx, `
-		SELECT u.id, t.name AS tenant, u.username, r.name AS role, u.password_hash, u.status = 'enabled' AS enabled
+		SELECT u.id, t.name AS tenant, u.username, r.name AS role, u.password_hash, u.password_set_at,
+		       u.status = 'enabled' AS enabled
 		  FROM auth.users u
 		  JOIN auth.tenants t ON t.id = u.tenant_id
 		  JOIN auth.roles r ON r.id = u.role_id
@@ -87,14 +89,14 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 	return pg.Fault(err, "LOGIN_ATTEMPTS", "store failed logins of %s", who)
 }
 
-// insert reports false when the user was disabled, deleted or given another password since it was read.
+// insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
 func insert(ctx context.Context, tx pgx.Tx, p *person, o opened) (bool, error) {
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO auth.sessions (id, user_id, address, created_at, expires_at)
 		SELECT $1, u.id, $2, $3, $4
 		  FROM auth.users u
-		 WHERE u.id = $5 AND u.status = 'enabled' AND u.password_hash = $6
-		   FOR SHARE`, o.id, o.address, o.from, o.until, p.ID, p.Hash)
+		 WHERE u.id = $5 AND u.status = 'enabled' AND u.password_set_at = $6
+		   FOR NO KEY UPDATE`, o.id, o.address, o.from, o.until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 

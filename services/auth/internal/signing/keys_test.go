@@ -118,10 +118,21 @@ func TestRotation(t *testing.T) {
 	require.Equal(t, 1, left)
 }
 
+func TestExpiredTokens(t *testing.T) {
+	t.Parallel()
+	keys := newWorld(t).replica(t)
+	require.NoError(t, keys.Rotate(t.Context()))
+	token, err := keys.Sign(t.Context(), admin, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute))
+	require.NoError(t, err)
+	_, err = authn.NewVerifier(keys).Verify(t.Context(), token)
+	require.True(t, fault.Is(err, "TOKEN_EXPIRED"), "%v", err)
+}
+
 func TestReplicasMakeOneKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range 2 { // the first key, then its successor
+	for _, age := range []time.Duration{0, month} { // the first key, then its successor
+		w.pass(age)
 		replicas, failures := make([]*Keys, 6), make([]error, 6)
 		var all sync.WaitGroup
 		for i := range replicas {
@@ -133,7 +144,6 @@ func TestReplicasMakeOneKey(t *testing.T) {
 			require.NoError(t, failures[i])
 			require.Equal(t, ids(t, replicas[0]), ids(t, replicas[i]))
 		}
-		w.pass(month)
 	}
 	require.Len(t, ids(t, w.replica(t)), 2)
 }

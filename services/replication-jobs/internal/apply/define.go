@@ -110,6 +110,10 @@ func (b *builder) execute(ctx context.Context, t *binlog.Transaction, statement 
 // define executes a statement exactly once: the intent is stored before it together with the state of what it touches, the position
 // after it. A run that finds the intent of its predecessor compares the state to tell whether the statement took effect.
 func (e *executor) define(u *unit) error {
+	return e.exclusively(func() error { return e.once(u) })
+}
+
+func (e *executor) once(u *unit) error {
 	d := u.definition
 	state, err := e.fingerprint(d.statement)
 	if err != nil {

@@ -176,6 +176,9 @@ func (e *executor) mismatch(s *statement) error {
 	if err := e.conn.Rollback(); err != nil {
 		return fmt.Errorf("roll back: %w", mysql.Explain(err))
 	}
+	if len(s.table.key) == 0 {
+		return e.conflict(s, "unnamed, as the table has no key")
+	}
 	for _, condition := range s.keys {
 		r, err := e.conn.Execute("SELECT 1 FROM " + s.table.name + " WHERE " + condition + " LIMIT 1")
 		if err != nil {

@@ -79,11 +79,12 @@ type job struct {
 	merge    int
 	queue    int64
 	events   []string
+	logger   *zap.Logger
 }
 
 func newJob(t testing.TB, schema string) *job {
 	t.Helper()
-	j := &job{schema: schema, source: connect(t, source), target: connect(t, target)}
+	j := &job{schema: schema, source: connect(t, source), target: connect(t, target), logger: zap.NewNop()}
 	require.NoError(t, progress.Ensure(j.target))
 	var err error
 	j.start, err = j.source.Flavor.CurrentPosition(j.source)
@@ -154,7 +155,7 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 	defer stream.Close()
 	a := apply.New(apply.Config{
 		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Selection: selection,
-		Handover: j.handover, Merge: j.merge, Logger: zap.NewNop(),
+		Handover: j.handover, Merge: j.merge, Logger: j.logger,
 		Event: func(kind, message string) { j.events = append(j.events, kind+": "+message) },
 	})
 	failed := make(chan error, 1)

@@ -95,7 +95,6 @@ func (q *sequence) where(s *statement, row []any) error {
 		s.text = append(append(s.text, " WHERE "...), condition...)
 		return nil
 	}
-	start := len(s.text)
 	s.text = append(s.text, " WHERE "...)
 	first := true
 	for i := range q.table.columns {
@@ -113,7 +112,6 @@ func (q *sequence) where(s *statement, row []any) error {
 			return q.table.explain(err)
 		}
 	}
-	s.keys = append(s.keys, string(s.text[start+len(" WHERE "):]))
 	s.text = append(s.text, " LIMIT 1"...)
 	return nil
 }

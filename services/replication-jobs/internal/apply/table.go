@@ -159,6 +159,10 @@ func (t *table) fits(source []byte) error {
 			"table %s has %d columns at the source and %d at the target: make the definitions equal", t, len(source), len(t.columns))}
 	}
 	for i, code := range source {
+		if code == blobCompressed || code == varcharCompressed {
+			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
+				"column %s of table %s is COMPRESSED, which is not replicated: remove the attribute or the table from the selection", t.columns[i].Name, t)}
+		}
 		if c := t.columns[i]; !compatible(code, c.DataType) {
 			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
 				"column %s of table %s is %s at the target, which does not take the source's type (number %d of the protocol): make the definitions equal",
@@ -168,6 +172,12 @@ func (t *table) fits(source []byte) error {
 	t.checked = bytes.Clone(source)
 	return nil
 }
+
+// The types of MariaDB's COMPRESSED columns.
+const (
+	blobCompressed    = 140
+	varcharCompressed = 141
+)
 
 // families are the kinds of column between which values can be carried over.
 var families = map[string]string{

@@ -40,15 +40,12 @@ type Job struct {
 	AutoGTID bool
 	// ChunkSize is the number of rows that a copy writes at a time; 0 means 2000.
 	ChunkSize int
-	// GroupMaxSize bounds in bytes what is applied in one commit while there is a backlog, GroupTimeout how long it may gather; zero
-	// values choose good ones.
-	GroupMaxSize int
-	GroupTimeout time.Duration
-	// ParallelWorkers is the number of target sessions of a copy; fewer than 2 mean 2.
+	// ParallelWorkers is the number of target sessions of a copy; fewer than 4 mean 4.
 	ParallelWorkers int
-	// QueueSize is the number of transactions that may wait between reading and applying; 0 chooses a good one.
+	// QueueSize is the number of transactions that may wait between reading and applying; fewer than 4096 mean 4096. What waits is
+	// bounded in bytes as well.
 	QueueSize int
-
+	// DropTableIfExists lets a copy replace tables of the target, SkipCreateDBTable makes it use them as they are.
 	DropTableIfExists, SkipCreateDBTable bool
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -178,47 +179,45 @@ func testResume(t *testing.T, f *fixture) {
 		"INSERT INTO resume.small SELECT seq, seq FROM mysql.seq_1_to_50",
 		"INSERT INTO resume.big SELECT seq % 100, UUID(), REPEAT('x', 100) FROM mysql.seq_1_to_20000",
 		"INSERT INTO resume.keyless SELECT seq FROM mysql.seq_1_to_5000")
+	const interruptions = 5
 	var counts []int64
-	for epoch := int64(1); ; epoch++ {
-		require.Less(t, epoch, int64(200), "the copy never ends")
-		ctx, cancel := context.WithCancel(t.Context())
+	for epoch := int64(1); epoch <= interruptions; epoch++ {
 		opt, _ := f.options(t, "resume", epoch, "resume")
-		opt.Readers, opt.Writers = 1, 3
 		copier := fullcopy.New(opt)
-		done := make(chan error, 1)
-		go func() {
-			_, err := copier.Run(ctx)
-			done <- err
-		}()
-		base := int64(-1)
-		// Stop after some thousand rows of this run.
-		for err := error(nil); ; {
-			select {
-			case err = <-done:
-			default:
-				copied, _ := copier.Rows()
-				if base < 0 && copied > 0 {
-					base = copied
-				}
-				if base >= 0 && copied > base+3000 {
-					cancel()
-					err = <-done
-				} else {
-					continue
-				}
-			}
-			cancel()
-			copied, _ := copier.Rows()
-			counts = append(counts, copied)
-			if err == nil {
-				f.requireEqual(t, "resume")
-				require.Greater(t, epoch, int64(2), "the copy was never interrupted: %v", counts)
-				return
-			}
-			require.ErrorIs(t, err, context.Canceled)
-			break
-		}
+		counts = append(counts, runUntil(t, copier, 3000))
 	}
+	require.IsIncreasing(t, counts, "each run continues where the last one was")
+	opt, _ := f.options(t, "resume", interruptions+1, "resume")
+	state, err := fullcopy.New(opt).Run(t.Context())
+	require.NoError(t, err)
+	f.requireEqual(t, "resume")
+	require.Len(t, state.Snapshots, interruptions+1)
+	require.Zero(t, state.Table("resume", "big").First)
+	require.Equal(t, state.Table("resume", "keyless").First, state.Table("resume", "keyless").Last)
+}
+
+// runUntil interrupts the copier when it has written more rows, and returns how many there are in all.
+func runUntil(t *testing.T, copier *fullcopy.Copier, more int64) int64 {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := copier.Run(ctx)
+		done <- err
+	}()
+	start := int64(-1)
+	require.Eventually(t, func() bool {
+		copied, total := copier.Rows()
+		if start < 0 && total > 0 {
+			start = copied
+		}
+		return start >= 0 && copied >= start+more
+	}, time.Minute, time.Millisecond/4)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	copied, _ := copier.Rows()
+	return copied
 }
 
 func testFilled(t *testing.T, f *fixture) {

@@ -53,7 +53,7 @@ type plan struct {
 func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	p := &plan{copier: c, target: t, snap: snap, number: len(c.state.Snapshots)}
 	if p.number == 0 {
-		if err := checkChosen(snap.readers[0], c.opt, snap.tables); err != nil {
+		if err := CheckChosen(snap.readers[0], c.opt.Source.Addr(), c.opt.Selection, snap.tables); err != nil {
 			return nil, err
 		}
 	}

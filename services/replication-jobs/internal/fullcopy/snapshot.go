@@ -13,6 +13,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -207,8 +208,9 @@ func schemaExists(c *mysql.Conn) (func(string) bool, error) {
 	return func(name string) bool { return known[name] }, nil
 }
 
-// checkChosen says which chosen schemas and tables the source does not have.
-func checkChosen(c *mysql.Conn, opt Options, tables []*mysql.Table) error {
+// CheckChosen fails if the selection names schemas or tables that are not among those of the source, whose address is for the
+// message.
+func CheckChosen(c *mysql.Conn, address string, selection *filter.Selection, tables []*mysql.Table) error {
 	exists, err := schemaExists(c)
 	if err != nil {
 		return err
@@ -217,12 +219,12 @@ func checkChosen(c *mysql.Conn, opt Options, tables []*mysql.Table) error {
 	for _, t := range tables {
 		known[t.String()] = true
 	}
-	missing := opt.Selection.Missing(exists, func(schema, table string) bool { return known[schema+"."+table] })
+	missing := selection.Missing(exists, func(schema, table string) bool { return known[schema+"."+table] })
 	if len(missing) == 0 {
 		return nil
 	}
 	return &mysql.Error{
-		Sentence:  fmt.Sprintf("the source %s does not have %s, which replicate_do_db names (or the user may not see it)", opt.Source.Addr(), strings.Join(missing, ", ")),
+		Sentence:  fmt.Sprintf("the source %s does not have %s, which replicate_do_db names (or the user may not see it)", address, strings.Join(missing, ", ")),
 		Permanent: true,
 	}
 }

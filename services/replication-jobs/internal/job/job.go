@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/zap"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -38,12 +37,11 @@ type Service struct {
 	sealer *secret.Sealer
 	key    Decrypter
 	wake   Waker
-	log    *zap.Logger
 }
 
 // NewService returns the service; a nil key means that clients cannot encrypt passwords.
-func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, key Decrypter, wake Waker, log *zap.Logger) *Service {
-	return &Service{pool: pool, queue: queue, sealer: sealer, key: key, wake: wake, log: log}
+func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, key Decrypter, wake Waker) *Service {
+	return &Service{pool: pool, queue: queue, sealer: sealer, key: key, wake: wake}
 }
 
 // CreateJob stores a job; the first node with room takes it.

@@ -1,0 +1,94 @@
+// Package bench measures opsdeck beside its peers in one run, so that a slow machine slows all of them alike. Ratios are what
+// counts; the absolute figures only say what the machine was like.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// callers is how many clients ask at once.
+const callers = 8
+
+// result is what one arm did in one round.
+type result struct {
+	perSecond float64
+	p50, p99  time.Duration
+}
+
+// hammer calls once from several callers at a time for a while.
+func hammer(ctx context.Context, length time.Duration, once func(context.Context) error) (result, error) {
+	var mu sync.Mutex
+	var all []time.Duration
+	group, ctx := errgroup.WithContext(ctx)
+	start := time.Now()
+	for range callers {
+		group.Go(func() error {
+			var mine []time.Duration
+			for time.Since(start) < length {
+				begin := time.Now()
+				if err := once(ctx); err != nil {
+					return err
+				}
+				mine = append(mine, time.Since(begin))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, mine...)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return result{}, err
+	}
+	slices.Sort(all)
+	return result{
+		perSecond: float64(len(all)) / time.Since(start).Seconds(),
+		p50:       all[len(all)/2], p99: all[len(all)*99/100],
+	}, nil
+}
+
+// arm is one of the things that are compared. The last arm is the peer that ratios are made with.
+type arm struct {
+	name   string
+	rounds []result
+}
+
+// median returns the middle round by rate.
+func (a arm) median() result {
+	sorted := slices.Clone(a.rounds)
+	slices.SortFunc(sorted, func(x, y result) int {
+		switch {
+		case x.perSecond < y.perSecond:
+			return -1
+		case x.perSecond > y.perSecond:
+			return 1
+		}
+		return 0
+	})
+	return sorted[len(sorted)/2]
+}
+
+// report prints the medians of all arms and their ratio to the last.
+func report(out io.Writer, title, unit string, arms []arm) {
+	fmt.Fprintf(out, "\n### %s\n\n| arm | %s | ratio to %s | p50 | p99 | rounds |\n| --- | --- | --- | --- | --- | --- |\n", title, unit, arms[len(arms)-1].name)
+	peer := arms[len(arms)-1].median()
+	for _, a := range arms {
+		m := a.median()
+		p50, p99 := "-", "-"
+		if m.p50 > 0 {
+			p50, p99 = m.p50.Round(10*time.Microsecond).String(), m.p99.Round(10*time.Microsecond).String()
+		}
+		var rounds []string
+		for _, r := range a.rounds {
+			rounds = append(rounds, fmt.Sprintf("%.0f", r.perSecond))
+		}
+		fmt.Fprintf(out, "| %s | %.0f | %.2f | %s | %s | %v |\n", a.name, m.perSecond, m.perSecond/peer.perSecond, p50, p99, rounds)
+	}
+}

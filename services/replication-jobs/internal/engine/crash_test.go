@@ -1,0 +1,143 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+)
+
+var crashSchema = []string{
+	"SET NAMES utf8mb4", "CREATE DATABASE app",
+	`CREATE TABLE app.orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, sku INT NOT NULL, state ENUM('new','paid','sent') NOT NULL,
+		amount DECIMAL(12,2), note VARCHAR(60) CHARACTER SET gbk, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), total DECIMAL(14,2) AS (amount * 2) STORED, UNIQUE (sku))`,
+	"CREATE TABLE app.parts (a INT, b VARCHAR(20), v DOUBLE, PRIMARY KEY (b, a))",
+	"CREATE TABLE app.log (at INT, message VARCHAR(40))",
+	"CREATE TABLE app.named (name VARCHAR(40) COLLATE utf8mb4_unicode_ci PRIMARY KEY, doc JSON, n INT)",
+	"INSERT INTO app.orders (id, sku, state, amount, note) SELECT seq, seq, 1 + seq % 3, seq / 7, CONCAT('单', seq) FROM mysql.seq_1_to_40000",
+	"INSERT INTO app.parts SELECT seq % 50, CONCAT('p', seq), seq / 3 FROM mysql.seq_1_to_20000",
+	"INSERT INTO app.log SELECT seq, 'old' FROM mysql.seq_1_to_3000",
+	"INSERT INTO app.named SELECT CONCAT('é', seq), '{}', seq FROM mysql.seq_1_to_10000",
+}
+
+// change is one random transaction of a writer. Conflicts of the random values are part of it: the source refuses them.
+func change(r *rand.Rand) []string {
+	id, other := r.IntN(42000), r.IntN(42000)
+	all := []string{
+		fmt.Sprintf("INSERT IGNORE INTO app.orders (id, sku, state, amount, note) VALUES (%d, %d, 'new', 1.5, '蓝')", 40000+r.IntN(4000), 40000+r.IntN(4000)),
+		fmt.Sprintf("UPDATE IGNORE app.orders SET amount = amount + 1, state = 'paid', sku = %d WHERE id = %d", other, id),
+		fmt.Sprintf("DELETE FROM app.orders WHERE id = %d", id),
+		fmt.Sprintf("UPDATE IGNORE app.orders SET id = %d WHERE id = %d", other+1, id),
+		fmt.Sprintf("UPDATE app.orders SET note = CONCAT('x', id) WHERE id BETWEEN %d AND %d", id, id+20),
+		fmt.Sprintf("REPLACE INTO app.parts VALUES (%d, 'p%d', RAND())", r.IntN(50), r.IntN(20000)),
+		fmt.Sprintf("DELETE FROM app.parts WHERE b = 'p%d'", r.IntN(20000)),
+		fmt.Sprintf("INSERT INTO app.log VALUES (%d, 'new')", r.IntN(100)),
+		fmt.Sprintf("DELETE FROM app.log WHERE at = %d LIMIT 1", r.IntN(3000)),
+		fmt.Sprintf("UPDATE app.log SET message = 'seen' WHERE at = %d", r.IntN(3000)),
+		fmt.Sprintf(`INSERT INTO app.named VALUES ('é%d', '{"k": %d}', 1) ON DUPLICATE KEY UPDATE n = n + 1, doc = '[1]'`, r.IntN(12000), id),
+		fmt.Sprintf("UPDATE IGNORE app.named SET name = 'È%d' WHERE name = 'é%d'", r.IntN(12000), r.IntN(12000)),
+	}
+	out := []string{}
+	for range 1 + r.IntN(4) {
+		out = append(out, all[r.IntN(len(all))])
+	}
+	return out
+}
+
+// write makes random transactions until ctx ends. Deadlocks between writers roll back.
+func write(ctx context.Context, cfg mysql.Config, r *rand.Rand) error {
+	c, err := mysql.Connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	for ctx.Err() == nil {
+		err := c.Transaction(func() error {
+			for _, statement := range change(r) {
+				if _, err := c.Execute(statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if code := mysql.Code(err); err != nil && code != gomysql.ER_LOCK_DEADLOCK && code != gomysql.ER_LOCK_WAIT_TIMEOUT && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestCrashes writes to the source all the time, and stops and kills worker and target at random moments, in the copy and after it.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	for _, seed := range crashSeeds(t) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { crash(t, seed) })
+	}
+}
+
+func crashSeeds(t *testing.T) []uint64 {
+	t.Helper()
+	if testing.Short() {
+		return []uint64{1}
+	}
+	return []uint64{1, 2, 3}
+}
+
+func crash(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a repeatable sequence is the point
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	p.source.Exec(t, crashSchema...)
+
+	ctx, stopWriters := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	failed := make(chan error, 2)
+	for i := range uint64(2) {
+		writers.Go(func() { failed <- write(ctx, p.source.Config(), rand.New(rand.NewPCG(seed, i+1))) }) //nolint:gosec // see above
+	}
+	const runs = 14
+	for epoch := int64(1); epoch <= runs; epoch++ {
+		job := p.job("crash", epoch, "app")
+		life := time.After(time.Duration(50+r.IntN(250)) * time.Millisecond)
+		switch r.IntN(3) {
+		case 0: // a pause
+			_, stop := start(t, job)
+			<-life
+			require.ErrorIs(t, stop(), context.Canceled)
+		case 1: // kill -9 of the worker
+			kill := startWorker(t, job)
+			<-life
+			kill()
+		case 2: // kill -9 of the target
+			_, stop := start(t, job)
+			<-life
+			require.NoError(t, p.target.Kill())
+			require.Error(t, stop())
+			p.target.Restart(t)
+		}
+		if epoch == runs/2 {
+			p.source.Exec(t, "ALTER TABLE app.parts ADD extra INT NOT NULL DEFAULT 7 FIRST", "ALTER TABLE app.parts MODIFY extra INT NOT NULL DEFAULT 7 AFTER v",
+				"CREATE TABLE app.fresh (id INT PRIMARY KEY) SELECT seq AS id FROM mysql.seq_1_to_100", "TRUNCATE TABLE app.log")
+		}
+	}
+	l, stop := start(t, p.job("crash", runs+1, "app"))
+	require.Eventually(t, func() bool {
+		_, last, _ := l.snapshot()
+		return last.Stage == "job_stage_incr" && last.ExecTx > 0
+	}, time.Minute, 10*time.Millisecond)
+	stopWriters()
+	writers.Wait()
+	for range 2 {
+		require.NoError(t, <-failed)
+	}
+	p.requireEqual(t, "app")
+	require.ErrorIs(t, stop(), context.Canceled)
+}

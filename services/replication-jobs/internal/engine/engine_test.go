@@ -1,0 +1,234 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+)
+
+func TestMain(m *testing.M) {
+	if runWorker() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// listener remembers what a run reports.
+type listener struct {
+	mu     sync.Mutex
+	events []string
+	last   engine.Progress
+	heard  int
+}
+
+func (l *listener) Event(kind, message string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, kind+": "+message)
+}
+
+func (l *listener) Progress(p engine.Progress) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = p
+	l.heard++
+}
+
+func (l *listener) snapshot() (events string, last engine.Progress, heard int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.events, "\n"), l.last, l.heard
+}
+
+type pair struct {
+	source, target *mysqltest.Server
+}
+
+func (p *pair) job(id string, epoch int64, schema string) engine.Job {
+	return engine.Job{
+		ID: id, Incarnation: "one", Epoch: epoch, Source: p.source.Config(), Target: p.target.Config(),
+		Do: []filter.SchemaRule{{Schema: schema}}, ChunkSize: 200,
+	}
+}
+
+// start runs the job until the returned function stops it.
+func start(t *testing.T, job engine.Job) (l *listener, stop func() error) {
+	t.Helper()
+	l = &listener{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx, job, l, zap.NewNop()) }()
+	return l, func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func (p *pair) equal(t *testing.T, schema string) bool {
+	t.Helper()
+	want, got := p.source.Checksums(t, schema), p.target.Checksums(t, schema)
+	if len(want) == 0 || len(want) != len(got) {
+		return false
+	}
+	for name, sum := range want {
+		if got[name] != sum {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pair) requireEqual(t *testing.T, schema string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return p.equal(t, schema) }, time.Minute, 100*time.Millisecond)
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	for name, test := range map[string]func(*testing.T, *pair){
+		"a copy is followed by the binary log": testAll,
+		"a job of the full stage ends":         testFull,
+		"a job of the incremental stage":       testIncremental,
+		"a new incarnation starts again":       testIncarnation,
+		"a later run fences an earlier one":    testFence,
+		"errors are in words":                  testErrors,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, p)
+		})
+	}
+}
+
+func testAll(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE all_steps", "CREATE TABLE all_steps.t (id INT PRIMARY KEY, v INT)",
+		"INSERT INTO all_steps.t SELECT seq, seq FROM mysql.seq_1_to_5000")
+	l, stop := start(t, p.job("all", 1, "all_steps"))
+	p.requireEqual(t, "all_steps")
+	p.source.Exec(t, "UPDATE all_steps.t SET v = -v WHERE id % 3 = 0", "DELETE FROM all_steps.t WHERE id % 5 = 0",
+		"CREATE TABLE all_steps.later (id INT PRIMARY KEY)", "INSERT INTO all_steps.later VALUES (1), (2)", "ALTER TABLE all_steps.t ADD note VARCHAR(9) DEFAULT 'x'")
+	p.requireEqual(t, "all_steps")
+	require.Eventually(t, func() bool {
+		_, last, _ := l.snapshot()
+		return last.ExecTx > 0 && last.Lag == 0 && last.Executed.GTIDSet != ""
+	}, 10*time.Second, 10*time.Millisecond)
+	require.ErrorIs(t, stop(), context.Canceled)
+	events, last, _ := l.snapshot()
+	require.Contains(t, events, "Driver: job_stage_full")
+	require.Contains(t, events, "Driver: job_stage_incr")
+	require.Equal(t, "job_stage_incr", last.Stage)
+	require.InDelta(t, 100, last.Percent, 0)
+	require.Equal(t, int64(5000), last.CopiedRows)
+
+	p.source.Exec(t, "INSERT INTO all_steps.t SELECT seq, 1, 'later' FROM mysql.seq_10001_to_10100")
+	_, stop = start(t, p.job("all", 2, "all_steps"))
+	p.requireEqual(t, "all_steps")
+	require.ErrorIs(t, stop(), context.Canceled)
+}
+
+func testFull(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE full_step", "CREATE TABLE full_step.t (id INT PRIMARY KEY)", "INSERT INTO full_step.t SELECT seq FROM mysql.seq_1_to_1000")
+	job := p.job("full", 1, "full_step")
+	job.Step = string(engine.StepFull)
+	l := &listener{}
+	require.NoError(t, engine.Run(t.Context(), job, l, zap.NewNop()))
+	require.True(t, p.equal(t, "full_step"))
+	_, last, _ := l.snapshot()
+	require.Equal(t, int64(1000), last.CopiedRows)
+	job.Epoch = 2
+	require.NoError(t, engine.Run(t.Context(), job, l, zap.NewNop()), "what is done is not done again")
+}
+
+func testIncremental(t *testing.T, p *pair) {
+	for _, s := range []*mysqltest.Server{p.source, p.target} {
+		s.Exec(t, "CREATE DATABASE incr_step", "CREATE TABLE incr_step.t (id INT PRIMARY KEY)", "INSERT INTO incr_step.t VALUES (1)")
+	}
+	job := p.job("incr", 1, "incr_step")
+	job.Step = string(engine.StepIncr)
+	l, stop := start(t, job)
+	require.Eventually(t, func() bool {
+		events, _, _ := l.snapshot()
+		return strings.Contains(events, "job_stage_incr")
+	}, 10*time.Second, 5*time.Millisecond)
+	p.source.Exec(t, "INSERT INTO incr_step.t VALUES (2), (3)")
+	p.requireEqual(t, "incr_step")
+	require.ErrorIs(t, stop(), context.Canceled)
+	p.source.Exec(t, "DELETE FROM incr_step.t WHERE id = 1")
+	job.Epoch = 2
+	_, stop = start(t, job)
+	p.requireEqual(t, "incr_step")
+	require.ErrorIs(t, stop(), context.Canceled)
+}
+
+func testIncarnation(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE again", "CREATE TABLE again.t (id INT PRIMARY KEY)", "INSERT INTO again.t VALUES (1)")
+	job := p.job("again", 1, "again")
+	job.Step = string(engine.StepFull)
+	require.NoError(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()))
+	p.source.Exec(t, "INSERT INTO again.t VALUES (2)")
+	job.Incarnation, job.Epoch, job.DropTableIfExists = "two", 2, true
+	require.NoError(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()))
+	require.True(t, p.equal(t, "again"))
+}
+
+func testFence(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE fence", "CREATE TABLE fence.t (id INT PRIMARY KEY)")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	l := &listener{}
+	go func() { done <- engine.Run(ctx, p.job("fence", 1, "fence"), l, zap.NewNop()) }()
+	require.Eventually(t, func() bool {
+		events, _, _ := l.snapshot()
+		return strings.Contains(events, "job_stage_incr")
+	}, 10*time.Second, 5*time.Millisecond)
+	_, stop := start(t, p.job("fence", 2, "fence"))
+	p.source.Exec(t, "INSERT INTO fence.t VALUES (1)")
+	require.ErrorIs(t, <-done, progress.ErrFenced)
+	p.requireEqual(t, "fence")
+	require.ErrorIs(t, stop(), context.Canceled)
+	require.ErrorIs(t, engine.Run(t.Context(), p.job("fence", 1, "fence"), &listener{}, zap.NewNop()), progress.ErrFenced)
+}
+
+func testErrors(t *testing.T, p *pair) {
+	for name, tc := range map[string]struct {
+		change    func(*engine.Job)
+		want      string
+		permanent bool
+	}{
+		"source unreachable": {func(j *engine.Job) { j.Source.Port = 1 }, "source: nothing listens on 127.0.0.1:1", false},
+		"target password":    {func(j *engine.Job) { j.Target.Password = "secret-guess" }, `target: ` + p.target.Addr() + ` refuses user "opsdeck"`, true},
+		"missing table": {func(j *engine.Job) {
+			j.Do = []filter.SchemaRule{{Schema: "mysql2", Tables: []filter.TableRule{{Name: "t"}}}}
+		}, "does not have mysql2", true},
+		"missing schema without a copy": {func(j *engine.Job) { j.Step = string(engine.StepIncr) }, "does not have nowhere", true},
+		"same server":                   {func(j *engine.Job) { j.Target = j.Source }, "the same server", true},
+		"bad gtid": {func(j *engine.Job) {
+			j.Do, j.StartGTID, j.Step = nil, "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", string(engine.StepIncr)
+		}, "gtid: ", true},
+		"empty schema name": {func(j *engine.Job) { j.Do = []filter.SchemaRule{{}} }, "replicate_do_db[0].table_schema", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := p.job("errors "+name, 1, "nowhere")
+			tc.change(&job)
+			err := engine.Run(t.Context(), job, &listener{}, zap.NewNop())
+			require.ErrorContains(t, err, tc.want)
+			require.NotContains(t, err.Error(), "secret-guess")
+			require.Equal(t, tc.permanent, mysql.Permanent(err))
+		})
+	}
+}

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// checkSource fails if the source's settings leave out of the binary log what replication needs.
+func checkSource(c *mysql.Conn) error {
+	r, err := c.Execute(`SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options')`)
+	if err != nil {
+		return fmt.Errorf("read the settings of the binary log: %w", mysql.Explain(err))
+	}
+	have := map[string]string{}
+	for i := range r.RowNumber() {
+		name, err := r.GetString(i, 0)
+		if err != nil {
+			return err
+		}
+		if have[strings.ToLower(name)], err = r.GetString(i, 1); err != nil {
+			return err
+		}
+	}
+	for _, s := range []struct{ name, want string }{
+		{"log_bin", "ON"}, {"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"binlog_row_value_options", ""},
+	} {
+		if value, ok := have[s.name]; ok && !strings.EqualFold(value, s.want) {
+			return &mysql.Error{
+				Sentence:  fmt.Sprintf("the server has %s=%s, replication needs %s=%s: set it in the server's configuration", s.name, value, s.name, s.want),
+				Permanent: true,
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+// Package run executes the jobs that the manager gives to a worker node.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+)
+
+// Engine does the work of a job until ctx ends, it fails, or there is nothing left to do.
+type Engine func(ctx context.Context, job engine.Job, reporter engine.Reporter) error
+
+const (
+	// healthy is how long a job must have worked for its failures to be forgotten.
+	healthy      = 30 * time.Second
+	firstPause   = time.Second
+	longestPause = 15 * time.Second
+	// maxEvents bounds what is kept while the manager is away; the oldest go first.
+	maxEvents = 200
+)
+
+var errEnded = errors.New("the run ended by itself")
+
+// run is one job at work on this node. It starts the engine again after every failure.
+type run struct {
+	id      string
+	epoch   int64
+	job     engine.Job
+	retries int // restarts before the pauses grow
+	engine  Engine
+	news    func()
+	log     *zap.Logger
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	mu        sync.Mutex
+	state     replicationv1.RunState
+	failure   string
+	progress  engine.Progress
+	connected time.Time // when the present try showed progress first; zero before
+	events    []*replicationv1.RunEvent
+	sequence  int64
+}
+
+func start(a *replicationv1.Assignment, e Engine, news func(), log *zap.Logger) *run {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &run{
+		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(a.GetJob().GetRetry()), engine: e, news: news,
+		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}),
+		state: replicationv1.RunState_RUN_STATE_RUNNING, sequence: a.GetStoredSequence(),
+	}
+	r.log.Info("starting run")
+	go func() {
+		defer close(r.done)
+		defer cancel()
+		r.supervise(ctx)
+		r.log.Info("run ended")
+	}()
+	return r
+}
+
+// supervise runs the engine until ctx ends or the job is done.
+func (r *run) supervise(ctx context.Context) {
+	failures := 0
+	for {
+		err := r.try(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && r.job.Step == engine.StepFull {
+			r.finish()
+			return
+		}
+		if err == nil {
+			err = errEnded
+		}
+		if r.worked() >= healthy {
+			failures = 0
+		}
+		failures++
+		pause := pauseAfter(failures, r.retries)
+		r.fail(err, pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		r.again()
+	}
+}
+
+// try runs the engine once; a panic of one job is a failure of that job, not of the node.
+func (r *run) try(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("the engine panicked", zap.Any("panic", p), zap.Stack("stack"))
+			err = fmt.Errorf("internal error of the engine: %v", p)
+		}
+	}()
+	return r.engine(ctx, r.job, r)
+}
+
+// pauseAfter is short for the first failures, then doubles up to a bound, with a fifth of chance either way.
+func pauseAfter(failures, retries int) time.Duration {
+	pause := firstPause
+	for range failures - 1 - retries {
+		if pause *= 2; pause >= longestPause {
+			pause = longestPause
+			break
+		}
+	}
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // chance, not a secret
+}
+
+// worked is how long the try that just ended has worked.
+func (r *run) worked() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.connected.IsZero() {
+		return 0
+	}
+	return time.Since(r.connected)
+}
+
+// fail notes that the engine failed and when it is started again.
+func (r *run) fail(err error, pause time.Duration) {
+	r.log.Warn("run failed", zap.Error(err), zap.Duration("pause", pause))
+	r.mu.Lock()
+	r.state, r.failure = replicationv1.RunState_RUN_STATE_RETRYING, limited(err.Error())
+	r.both("Terminated", fmt.Sprintf("Exit Code: 2, Exit Message: %q", err.Error()))
+	r.both("Restarting", fmt.Sprintf("Task restarting in %v", pause))
+	r.mu.Unlock()
+	r.news()
+}
+
+// again notes that the engine is started again. The state stays what it is until the engine shows progress.
+func (r *run) again() {
+	r.mu.Lock()
+	r.connected = time.Time{}
+	r.both("Started", "Task started by client")
+	r.mu.Unlock()
+	r.news()
+}
+
+func (r *run) finish() {
+	r.mu.Lock()
+	r.state, r.failure = replicationv1.RunState_RUN_STATE_FINISHED, ""
+	r.progress.Percent = 100
+	r.both("Terminated", `Exit Code: 0`)
+	r.mu.Unlock()
+	r.news()
+}
+
+// Event implements engine.Reporter. What the engine tells shows in the log of the writing side, as dtle's tasks tell it; the stages in both.
+func (r *run) Event(kind, message string) {
+	r.log.Info("event", zap.String("kind", kind), zap.String("message", message))
+	r.mu.Lock()
+	if message == string(engine.StepFull) || message == string(engine.StepIncr) {
+		r.add("src", "Driver", message)
+	}
+	r.add("dst", "Driver", message)
+	r.mu.Unlock()
+	r.news()
+}
+
+// Progress implements engine.Reporter. It is what tells that a failed job has recovered.
+func (r *run) Progress(p engine.Progress) {
+	r.mu.Lock()
+	r.progress = p
+	changed := r.state != replicationv1.RunState_RUN_STATE_RUNNING
+	r.state, r.failure = replicationv1.RunState_RUN_STATE_RUNNING, ""
+	if r.connected.IsZero() {
+		r.connected = time.Now()
+	}
+	r.mu.Unlock()
+	if changed {
+		r.news()
+	}
+}
+
+func (r *run) both(kind, message string) {
+	r.add("src", kind, message)
+	r.add("dst", kind, message)
+}
+
+// add appends an event; the caller holds the lock.
+func (r *run) add(target, kind, message string) {
+	r.sequence++
+	r.events = append(r.events, &replicationv1.RunEvent{
+		Sequence: r.sequence, Target: target, EventType: kind, Message: limited(message), Time: timestamppb.Now(),
+	})
+	if surplus := len(r.events) - maxEvents; surplus > 0 {
+		r.events = r.events[surplus:]
+	}
+}
