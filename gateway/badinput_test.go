@@ -40,8 +40,12 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 	} {
 		r.on(method, unreached)
 	}
-	post := func(path, body string) call { return call{method: "POST", path: path, contentType: jsonHdr, body: body} }
-	form := func(path, body string) call { return call{method: "POST", path: path, contentType: formHdr, body: body} }
+	post := func(path, body string) call {
+		return call{method: "POST", path: path, contentType: jsonHdr, body: body}
+	}
+	form := func(path, body string) call {
+		return call{method: "POST", path: path, contentType: formHdr, body: body}
+	}
 	get := func(path string) call { return call{method: "GET", path: path} }
 	for _, test := range []struct {
 		name   string

@@ -100,7 +100,7 @@ func (s *Service) Server(keys authn.KeySource) (*rpc.Server, error) {
 // Serve answers calls and runs the background tasks until ctx ends or one of them fails. Calls drain before the background
 // stops, because they may still enqueue work.
 func (s *Service) Serve(ctx context.Context, server *rpc.Server, background ...Task) error {
-	listener, err := rpc.Listen(s.cfg.GRPCAddr)
+	listener, err := rpc.Listen(ctx, s.cfg.GRPCAddr)
 	if err != nil {
 		return fmt.Errorf("GRPC_ADDR: %w", err)
 	}

@@ -76,7 +76,7 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 	if err := c.river.Start(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop while starting
 		}
 		return fmt.Errorf("start the job queue: %w", err)
 	}
@@ -95,12 +95,4 @@ func queues(o Options) map[string]river.QueueConfig {
 		configs[name] = river.QueueConfig{MaxWorkers: workers}
 	}
 	return configs
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -88,15 +89,16 @@ func RequireTLS(address string, creds credentials.TransportCredentials) error {
 }
 
 // Listen opens a listener on host:port or unix:///path. A socket left by a killed process is replaced.
-func Listen(address string) (net.Listener, error) {
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	var cfg net.ListenConfig
 	path, isSocket := strings.CutPrefix(address, "unix://")
 	if !isSocket {
-		return net.Listen("tcp", address)
+		return cfg.Listen(ctx, "tcp", address)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("replace socket: %w", err)
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := cfg.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func (s *Sealer) Seal(plaintext []byte, context string) ([]byte, error) {
 	if _, err := rand.Read(out[1+idSize:]); err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return aead.Seal(out, out[1+idSize:head], plaintext, []byte(context)), nil
+	return aead.Seal(out, out[1+idSize:head], plaintext, []byte(context)), nil //nolint:gosec // the nonce was read from crypto/rand above
 }
 
 // Open decrypts what Seal made for the same context.

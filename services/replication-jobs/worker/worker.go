@@ -75,7 +75,10 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, messages.Close(context.WithoutCancel(ctx))) }()
 
-	node := run.NewNode(identity, replicationv1.NewWorkerServiceClient(manager), engine.Run, traffic(messages.NATS()), rt.Log)
+	work := func(ctx context.Context, job engine.Job, reporter engine.Reporter) error {
+		return engine.Run(ctx, job, reporter, rt.Log)
+	}
+	node := run.NewNode(identity, replicationv1.NewWorkerServiceClient(manager), work, traffic(messages.NATS()), rt.Log)
 	stop, err := wake.Listen(messages, identity.ID, node.Wake)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (l *Limiter) Allow(address netip.Addr) error {
 		return nil
 	}
 	missing := (1 - tokens.TokensAt(now)) / float64(tokens.Limit())
-	return fault.Exhausted("RATE_LIMITED", "too many %s from your address: try again in %d seconds", l.what, int(math.Ceil(missing)))
+	return fault.Exhausted("RATE_LIMITED", "too many %s from your address: try again in %d s", l.what, int(math.Ceil(missing)))
 }
 
 // tokens forgets the address that was quiet for longest when there are too many.

@@ -24,7 +24,7 @@ func TestAllow(t *testing.T) {
 	}
 	err := l.Allow(one)
 	require.True(t, fault.Is(err, "RATE_LIMITED"), "%v", err)
-	require.EqualError(t, err, "too many logins from your address: try again in 20 seconds")
+	require.EqualError(t, err, "too many logins from your address: try again in 20 s")
 	require.NoError(t, l.Allow(two), "another address has its own count")
 
 	now = now.Add(19 * time.Second)

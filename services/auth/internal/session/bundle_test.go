@@ -94,7 +94,7 @@ func (b *bundle) serve(t *testing.T) *grpc.ClientConn {
 	require.NoError(t, err)
 	authv1.RegisterSessionServiceServer(server, NewServer(b.cfg))
 	target := "unix://" + filepath.Join(t.TempDir(), "s")
-	listener, err := rpc.Listen(target)
+	listener, err := rpc.Listen(context.Background(), target)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)

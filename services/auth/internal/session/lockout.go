@@ -33,7 +33,7 @@ func (a attempts) locked(now time.Time) bool {
 // refusal says how long a locked account stays locked, rounded up: "0 minutes" would be an invitation.
 func (a attempts) refusal(who account, now time.Time) error {
 	minutes := int(math.Ceil(a.LockedUntil.Sub(now).Minutes()))
-	return fault.Exhausted("ACCOUNT_LOCKED", "%s is locked after too many wrong logins: try again in %d minutes", who, minutes).
+	return fault.Exhausted("ACCOUNT_LOCKED", "%s is locked after too many wrong logins: try again in %d min", who, minutes).
 		With("minutes", fmt.Sprint(minutes))
 }
 

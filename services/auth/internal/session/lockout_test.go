@@ -47,6 +47,6 @@ func TestRefusalRoundsUp(t *testing.T) {
 	a := attempts{LockedUntil: &until}
 	for after, want := range map[time.Duration]string{0: "30", time.Second: "30", time.Minute: "29", 30*time.Minute - 1: "1"} {
 		require.EqualError(t, a.refusal(account{"platform", "admin"}, start.Add(after)),
-			"platform:admin is locked after too many wrong logins: try again in "+want+" minutes")
+			"platform:admin is locked after too many wrong logins: try again in "+want+" min")
 	}
 }

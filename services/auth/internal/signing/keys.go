@@ -73,7 +73,7 @@ func (k *Keys) Rotate(ctx context.Context) error {
 		}
 		from := now.Add(lead)
 		if last.IsZero() {
-			from = now
+			from = now.Add(-grace) // nobody has to learn of the first, and a replica's clock may be behind
 		}
 		key, err := k.generate(now, from)
 		if err != nil {
@@ -84,9 +84,18 @@ func (k *Keys) Rotate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rotate the signing keys: %w", err)
 	}
+	return k.reload(ctx)
+}
+
+// reload also opens the private key in use: better to fail now than at the next login.
+func (k *Keys) reload(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.refresh(ctx)
+	if err := k.refresh(ctx); err != nil {
+		return err
+	}
+	_, err := k.signer(ctx)
+	return err
 }
 
 // PublicKey implements authn.KeySource. An unknown or retired id is KEY_UNKNOWN.
@@ -109,16 +118,17 @@ func (k *Keys) PublicKey(ctx context.Context, id string) (ed25519.PublicKey, err
 
 // Sign makes a token with the key in use.
 func (k *Keys) Sign(ctx context.Context, p authn.Principal, issued, expires time.Time) (string, error) {
+	k.mu.Lock()
 	signer, err := k.signer(ctx)
+	k.mu.Unlock()
 	if err != nil {
 		return "", err
 	}
 	return authn.Sign(p, signer.id, signer.key, issued, expires)
 }
 
+// signer returns the key in use. The caller holds the lock.
 func (k *Keys) signer(ctx context.Context) (openedKey, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if err := k.refreshAfter(ctx, refreshEvery); err != nil {
 		return openedKey{}, err
 	}
@@ -130,7 +140,7 @@ func (k *Keys) signer(ctx context.Context) (openedKey, error) {
 		if k.opened.id != key.ID {
 			private, err := k.sealer.Open(key.Sealed, sealedFor(key.ID))
 			if err != nil {
-				return openedKey{}, fmt.Errorf("private key of signing key %s: %w", key.ID, err)
+				return openedKey{}, fmt.Errorf("private key of signing key %s: %w; has the file of sealing keys been replaced?", key.ID, err)
 			}
 			k.opened = openedKey{key.ID, private}
 		}
@@ -168,7 +178,7 @@ func (k *Keys) refresh(ctx context.Context) error {
 	now := k.now()
 	keys, err := k.usable(ctx, now)
 	if err != nil {
-		return err
+		return fault.Unavailable("KEYS_UNREACHABLE", "the signing keys cannot be read now: try again").Wrap(err)
 	}
 	k.known, k.read = keys, now
 	return nil

@@ -198,6 +198,20 @@ func TestPrivateKeysAreSealed(t *testing.T) {
 	_, err = stranger.Sign(t.Context(), admin, time.Now(), time.Now().Add(time.Hour))
 	require.ErrorIs(t, err, secret.ErrSealed)
 	require.ErrorContains(t, err, id)
+	require.ErrorIs(t, stranger.Rotate(t.Context()), secret.ErrSealed, "a start with the wrong key fails at once")
+}
+
+func TestATokenIsNotBlamedForALostDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	keys := w.replica(t)
+	require.NoError(t, keys.Rotate(t.Context()))
+	token, _ := sign(t, keys)
+	w.pass(refreshEvery)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := authn.NewVerifier(keys).Verify(gone, token)
+	require.True(t, fault.Is(err, "KEYS_UNREACHABLE"), "%v", err)
 }
 
 func TestSignWithoutAKey(t *testing.T) {

@@ -28,7 +28,7 @@ func TestServices(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 
-	require.NoError(t, os.Chmod(path, 0o640)) //nolint:gosec // what is refused
+	require.NoError(t, os.Chmod(path, 0o640))
 	_, err = LoadServices(path)
 	require.ErrorContains(t, err, "chmod 600")
 	_, err = LoadServices(path + ".none")

@@ -54,8 +54,12 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 	b.rows += n
 	cascading := t.cascades && rows.Kind != binlog.Insert && !rows.IgnoresForeignKeys
 	switch {
-	case cascading:
-		return b.cascade(t, rows, images)
+	case cascading && mode == progress.Strict:
+		return b.cascade(t, rows, images, mode)
+	case cascading: // the row itself may be in a later state, so that only its dependents are changed by the statement
+		if err := b.cascade(t, rows, images, mode); err != nil {
+			return err
+		}
 	case len(t.key) == 0:
 		return b.sequence(t, rows.ColumnTypes).add(rows.Kind, images)
 	}
@@ -74,7 +78,7 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 }
 
 // cascade executes a change that reaches into other tables, after all that came before it and before all that follows.
-func (b *batch) cascade(t *table, rows *binlog.Rows, images []binlog.Image) error {
+func (b *batch) cascade(t *table, rows *binlog.Rows, images []binlog.Image, mode progress.Mode) error {
 	if err := b.seal(); err != nil {
 		return err
 	}
@@ -82,7 +86,13 @@ func (b *batch) cascade(t *table, rows *binlog.Rows, images []binlog.Image) erro
 	if err := q.add(rows.Kind, images); err != nil {
 		return err
 	}
-	b.statements = append(b.statements, q.statements...)
+	for _, s := range q.statements {
+		s.cascades = true
+		if mode != progress.Strict {
+			s.want = -1
+		}
+		b.statements = append(b.statements, s)
+	}
 	return nil
 }
 
@@ -90,7 +100,6 @@ func (b *batch) sequence(t *table, types []byte) *sequence {
 	q := b.ordered[t]
 	if q == nil {
 		q = newSequence(t, types)
-		q.table.cascades = false
 		b.ordered[t] = q
 		b.tables = append(b.tables, t)
 	}

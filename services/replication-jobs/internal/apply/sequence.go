@@ -46,7 +46,7 @@ func (q *sequence) each(images []binlog.Image, n int, write func(*statement, []b
 		return err
 	}
 	for i := 0; i+n <= len(images); i += n {
-		s := statement{table: q.table, want: 1, cascades: q.table.cascades}
+		s := statement{table: q.table, want: 1}
 		if err := write(&s, images[i:i+n]); err != nil {
 			return err
 		}

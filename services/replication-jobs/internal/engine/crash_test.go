@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
@@ -38,7 +40,7 @@ func change(r *rand.Rand) []string {
 		fmt.Sprintf("DELETE FROM app.orders WHERE id = %d", id),
 		fmt.Sprintf("UPDATE IGNORE app.orders SET id = %d WHERE id = %d", other+1, id),
 		fmt.Sprintf("UPDATE app.orders SET note = CONCAT('x', id) WHERE id BETWEEN %d AND %d", id, id+20),
-		fmt.Sprintf("REPLACE INTO app.parts VALUES (%d, 'p%d', RAND())", r.IntN(50), r.IntN(20000)),
+		fmt.Sprintf("REPLACE INTO app.parts (a, b, v) VALUES (%d, 'p%d', RAND())", r.IntN(50), r.IntN(20000)),
 		fmt.Sprintf("DELETE FROM app.parts WHERE b = 'p%d'", r.IntN(20000)),
 		fmt.Sprintf("INSERT INTO app.log VALUES (%d, 'new')", r.IntN(100)),
 		fmt.Sprintf("DELETE FROM app.log WHERE at = %d LIMIT 1", r.IntN(3000)),
@@ -128,8 +130,17 @@ func crash(t *testing.T, seed uint64) {
 				"CREATE TABLE app.fresh (id INT PRIMARY KEY) SELECT seq AS id FROM mysql.seq_1_to_100", "TRUNCATE TABLE app.log")
 		}
 	}
-	l, stop := start(t, p.job("crash", runs+1, "app"))
+	l := &listener{}
+	ctx2, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx2, p.job("crash", runs+1, "app"), l, zap.NewNop()) }()
 	require.Eventually(t, func() bool {
+		select {
+		case err := <-done:
+			t.Fatal(err)
+		default:
+		}
 		_, last, _ := l.snapshot()
 		return last.Stage == "job_stage_incr" && last.ExecTx > 0
 	}, time.Minute, 10*time.Millisecond)
@@ -139,5 +150,6 @@ func crash(t *testing.T, seed uint64) {
 		require.NoError(t, <-failed)
 	}
 	p.requireEqual(t, "app")
-	require.ErrorIs(t, stop(), context.Canceled)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
 }

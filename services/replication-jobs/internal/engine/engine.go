@@ -231,7 +231,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
 		Selection: r.selection, Handover: handover, Event: r.report.event, Logger: r.log,
 	})
-	r.report.streaming(stream, applier, queue)
+	r.report.streaming(stream, applier, queue, copied.Rows())
 	if err := applier.Run(ctx, stream.Transactions()); err != nil {
 		return err
 	}

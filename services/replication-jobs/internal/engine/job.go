@@ -59,7 +59,7 @@ type Reporter interface {
 
 // Progress is where a job is.
 type Progress struct {
-	// Stage is "job_stage_full" or "job_stage_incr".
+	// Stage is "job_stage_full" or "job_stage_incr", and empty before either has begun.
 	Stage string
 	// CopiedRows and TotalRows are those of the copy; the total rests on the source's statistics until the copy is done.
 	CopiedRows, TotalRows int64

@@ -22,6 +22,7 @@ type report struct {
 	reporter Reporter
 
 	mu      sync.Mutex
+	copied  int64
 	copier  *fullcopy.Copier
 	stream  *binlog.Stream
 	applier *apply.Applier
@@ -74,10 +75,11 @@ func (r *report) copying(c *fullcopy.Copier) {
 }
 
 // streaming begins the stage of the binary log.
-func (r *report) streaming(s *binlog.Stream, a *apply.Applier, queue int) {
+func (r *report) streaming(s *binlog.Stream, a *apply.Applier, queue int, copied int64) {
 	r.event("Driver", string(StepIncr))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.copied = copied
 	r.stream, r.applier, r.queue, r.samples = s, a, queue, nil
 }
 
@@ -100,16 +102,14 @@ func (r *report) send() {
 }
 
 func (r *report) progress(now time.Time) Progress {
-	p := Progress{Stage: string(StepIncr), Percent: 100}
-	if r.copier != nil {
-		p.CopiedRows, p.TotalRows = r.copier.Rows()
-	}
+	var p Progress
 	switch {
 	case r.applier != nil:
+		p = Progress{Stage: string(StepIncr), Percent: 100, CopiedRows: r.copied, TotalRows: r.copied}
 		r.streamed(&p, now)
 	case r.copier != nil:
 		p.Stage = string(StepFull)
-		p.Percent = 0
+		p.CopiedRows, p.TotalRows = r.copier.Rows()
 		if p.TotalRows > 0 {
 			p.Percent = 100 * float64(p.CopiedRows) / float64(p.TotalRows)
 		}

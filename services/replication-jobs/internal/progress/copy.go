@@ -55,6 +55,15 @@ func (c *Copy) Start() mysql.Position {
 	return c.Snapshots[first]
 }
 
+// Rows returns the number of rows copied.
+func (c *Copy) Rows() int64 {
+	var n int64
+	for _, t := range c.Tables {
+		n += t.RowsCopied
+	}
+	return n
+}
+
 // Handover returns the rules for applying the binary log after the copy, nil if there was none.
 func (c *Copy) Handover(flavor mysql.Flavor) (*Handover, error) {
 	if len(c.Snapshots) == 0 {

@@ -63,3 +63,17 @@ func (r *Recorder) EndDDL(a Applied) error {
 		return nil
 	})
 }
+
+// CancelDDL forgets, in a transaction of its own, a statement that the server has refused: what happens to its tables afterwards is
+// not its effect.
+func (r *Recorder) CancelDDL() error {
+	return r.conn.Transaction(func() error {
+		if err := r.Fence(); err != nil {
+			return err
+		}
+		if _, err := r.conn.Execute(`DELETE FROM opsdeck.replication_ddl WHERE job_id = ?`, r.jobID); err != nil {
+			return fmt.Errorf("remove the record of the DDL statement: %w", err)
+		}
+		return nil
+	})
+}

@@ -101,8 +101,13 @@ func (f figures) coordinates() *replicationv1.Coordinates {
 	}
 }
 
-// waiting is how many transactions were read and not applied.
-func (f figures) waiting() int64 { return max(f.ReadTx-f.ExecTx, 0) }
+// waiting is how many transactions were read and not applied. Without a lag the counters of the two ends were just taken at different moments.
+func (f figures) waiting() int64 {
+	if f.Lag == 0 {
+		return f.QueueTransactions
+	}
+	return max(f.ReadTx-f.ExecTx, f.QueueTransactions)
+}
 
 func (f figures) text(copying, busy, idle string) string {
 	switch {

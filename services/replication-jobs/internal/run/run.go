@@ -25,6 +25,8 @@ const (
 	healthy      = 30 * time.Second
 	firstPause   = time.Second
 	longestPause = 15 * time.Second
+	// settled is how long a restarted job must have worked to count as running again: some fail right after connecting.
+	settled = 900 * time.Millisecond
 	// maxEvents bounds what is kept while the manager is away; the oldest go first.
 	maxEvents = 200
 )
@@ -77,7 +79,7 @@ func (r *run) supervise(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil && r.job.Step == engine.StepFull {
+		if err == nil && r.job.Step == string(engine.StepFull) {
 			r.finish()
 			return
 		}
@@ -177,13 +179,15 @@ func (r *run) Event(kind, message string) {
 func (r *run) Progress(p engine.Progress) {
 	r.mu.Lock()
 	r.progress = p
-	changed := r.state != replicationv1.RunState_RUN_STATE_RUNNING
-	r.state, r.failure = replicationv1.RunState_RUN_STATE_RUNNING, ""
 	if r.connected.IsZero() {
 		r.connected = time.Now()
 	}
+	recovered := r.state == replicationv1.RunState_RUN_STATE_RETRYING && time.Since(r.connected) >= settled
+	if recovered {
+		r.state, r.failure = replicationv1.RunState_RUN_STATE_RUNNING, ""
+	}
 	r.mu.Unlock()
-	if changed {
+	if recovered {
 		r.news()
 	}
 }

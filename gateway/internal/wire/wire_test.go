@@ -1,0 +1,200 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// messages are the types that the property tests fill: between them they have every kind of field that the services use.
+func messages() []proto.Message {
+	return []proto.Message{
+		&replicationv1.ReconcileRequest{}, &replicationv1.ReconcileResponse{}, &replicationv1.CreateJobResponse{},
+		&replicationv1.GetJobResponse{}, &replicationv1.GetTaskStatusResponse{}, &replicationv1.ListSchemasResponse{},
+		&authv1.ListSigningKeysResponse{}, &authv1.GetCurrentUserResponse{},
+	}
+}
+
+// fill sets about two thirds of the fields of a message to odd values.
+func fill(r *rand.Rand, m protoreflect.Message, depth int) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		switch {
+		case r.IntN(3) == 0 || depth == 0 && field.Message() != nil:
+		case field.IsList():
+			list := m.Mutable(field).List()
+			for range r.IntN(3) {
+				list.Append(value(r, field, list.NewElement, depth))
+			}
+		default:
+			m.Set(field, value(r, field, func() protoreflect.Value { return m.NewField(field) }, depth))
+		}
+	}
+}
+
+func value(r *rand.Rand, field protoreflect.FieldDescriptor, empty func() protoreflect.Value, depth int) protoreflect.Value {
+	texts := []string{"", "a", "käse", "\"\\/", "\x00\x1f\x7f", "\u2028<&>", "日本", "\U0001f600"}
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(r.IntN(2) == 0)
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(texts[r.IntN(len(texts))])
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte{0, 255, byte(r.IntN(256))})
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(field.Enum().Values().Get(r.IntN(field.Enum().Values().Len())).Number())
+	case protoreflect.DoubleKind:
+		return protoreflect.ValueOfFloat64([]float64{0, -1.5, 1e-9, 1e21, math.MaxFloat64, 99.99}[r.IntN(6)])
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32([]int32{0, math.MinInt32, math.MaxInt32, -1}[r.IntN(4)])
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64([]int64{0, math.MinInt64, math.MaxInt64, 1620882952091441701}[r.IntN(4)])
+	}
+	v := empty()
+	switch m := v.Message(); m.Descriptor().FullName() {
+	case "google.protobuf.Timestamp", "google.protobuf.Duration":
+		m.Set(m.Descriptor().Fields().ByName("seconds"), protoreflect.ValueOfInt64(r.Int64N(1e9)))
+		m.Set(m.Descriptor().Fields().ByName("nanos"), protoreflect.ValueOfInt32(r.Int32N(1e9)))
+	default:
+		fill(r, m, depth-1)
+	}
+	return v
+}
+
+func TestPlainJSONMeansTheSameToProtojson(t *testing.T) {
+	t.Parallel()
+	plain := wire.NewEncoder(wire.Rules{})
+	for seed := range uint64(300) {
+		for _, m := range messages() {
+			fill(rand.New(rand.NewPCG(seed, 1)), m.ProtoReflect(), 4) //nolint:gosec // a test that can be repeated
+			text, err := plain.Append(nil, m.ProtoReflect(), nil)
+			require.NoError(t, err)
+
+			back := m.ProtoReflect().New().Interface()
+			require.NoError(t, protojson.Unmarshal(text, back), "%s", text)
+			require.True(t, proto.Equal(m, back), "seed %d: %s", seed, text)
+
+			own := m.ProtoReflect().New().Interface()
+			_, err = wire.Request{}.Decode(text, own.ProtoReflect())
+			if bytes.Contains(text, []byte(`\u0000`)) {
+				require.ErrorContains(t, err, "U+0000")
+				continue
+			}
+			require.NoError(t, err, "%s", text)
+			require.True(t, proto.Equal(m, own), "seed %d: %s", seed, text)
+		}
+	}
+}
+
+func TestRulesShapeAnAnswer(t *testing.T) {
+	t.Parallel()
+	const pkg = protoreflect.FullName("opsdeck.replication.v1")
+	e := wire.NewEncoder(wire.Rules{
+		Time: wire.Seconds,
+		Null: wire.FieldSet(pkg, "TaskLog.task_events"),
+		Omit: wire.FieldSet(pkg, "TaskLog.node_id", "TaskLog.address"),
+		Hide: wire.FieldSet(pkg, "TaskLog.target"),
+		Constants: map[protoreflect.FullName][]wire.Constant{
+			pkg + ".TaskLog": {{Name: "kind", Text: "log"}},
+		},
+	})
+	log := &replicationv1.TaskLog{Address: "h", Target: "src"}
+	got, err := e.Append([]byte("> "), log.ProtoReflect(), nil)
+	require.NoError(t, err)
+	require.Equal(t, `> {"task_events":null,"allocation_id":"","address":"h","kind":"log"}`, string(got))
+
+	zone := time.FixedZone("", 2*60*60)
+	event := &replicationv1.TaskEvent{Time: timestamppb.New(time.Date(2021, 9, 6, 5, 26, 41, 999, zone))}
+	got, err = e.Append(nil, event.ProtoReflect(), nil)
+	require.NoError(t, err)
+	require.Equal(t, `{"event_type":"","setup_error":"","message":"","time":"2021-09-06T03:26:41Z"}`, string(got))
+
+	got, err = e.AppendMembers(nil, (&replicationv1.PauseJobResponse{}).ProtoReflect(), nil)
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
+
+func TestNamesAreThoseOfTheProtoFile(t *testing.T) {
+	t.Parallel()
+	fields := (&replicationv1.TaskStatus{}).ProtoReflect().Descriptor().Fields()
+	for field, want := range map[string]string{"progress_pct": "progress_PCT", "eta": "ETA", "exec_master_row_count": "exec_master_row_count"} {
+		require.Equal(t, want, wire.Name(fields.ByName(protoreflect.Name(field))))
+	}
+}
+
+func TestInfinityHasNoJSON(t *testing.T) {
+	t.Parallel()
+	for _, f := range []float64{math.Inf(1), math.Inf(-1), math.NaN()} {
+		step := &replicationv1.JobStep{StepSchedule: f}
+		_, err := wire.NewEncoder(wire.Rules{}).Append(nil, step.ProtoReflect(), nil)
+		require.ErrorContains(t, err, "step_schedule")
+	}
+}
+
+func TestErrorsDoNotRepeatLongValues(t *testing.T) {
+	t.Parallel()
+	_, err := wire.Request{}.Decode([]byte(`{"retry":"`+strings.Repeat("9", 5000)+`"}`), (&replicationv1.JobConfig{}).ProtoReflect())
+	require.ErrorContains(t, err, "retry: must be a whole number")
+	require.Less(t, len(err.Error()), 200)
+}
+
+// FuzzDecode proves that no body makes the decoder fall over, and that what it accepts means the same to protojson.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `null`, `{"job_id":"a","retry":2}`, `{"src_task":{"replicate_do_db":[{"tables":[]}],"chunk_size":1}}`,
+		`{"migration_job_config":{"job_id":"a"}}`, `{"job_id":"\ud800"}`, `{"retry":1e3}`, `{"retry":-0}`, `[[[[`, `{"a":{"a":{}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := &replicationv1.JobConfig{}
+		if _, err := (wire.Request{}).Decode(data, got.ProtoReflect()); err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		require.True(t, json.Valid(data))
+		want := &replicationv1.JobConfig{}
+		if err := protojson.Unmarshal(data, want); err == nil { // it refuses lone surrogates, which become U+FFFD here
+			require.True(t, proto.Equal(want, got), "%s", data)
+		}
+	})
+}
+
+// FuzzEncode proves that every message becomes JSON that encoding/json accepts.
+func FuzzEncode(f *testing.F) {
+	f.Add(uint64(1), "text")
+	f.Add(uint64(2), "\x00\"\\\u2028")
+	plain := wire.NewEncoder(wire.Rules{})
+	f.Fuzz(func(t *testing.T, seed uint64, text string) {
+		m := &replicationv1.GetJobResponse{}
+		fill(rand.New(rand.NewPCG(seed, 2)), m.ProtoReflect(), 4) //nolint:gosec // a test that can be repeated
+		text = strings.ToValidUTF8(text, "")
+		m.TaskLogs = append(m.TaskLogs, &replicationv1.TaskLog{Address: text})
+		out, err := plain.Append(nil, m.ProtoReflect(), nil)
+		require.NoError(t, err)
+		var back struct {
+			TaskLogs []struct{ Address string } `json:"task_logs"`
+		}
+		require.NoError(t, json.Unmarshal(out, &back), "%s", out)
+		require.Equal(t, text, back.TaskLogs[len(back.TaskLogs)-1].Address)
+	})
+}
