@@ -77,10 +77,11 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	for _, backend := range backends {
 		rt.OnReady("gateway to "+backend.Name, backend.Ready)
 	}
-	handler, err := edge.Wrap(edge.Config{
+	limits := edge.Config{
 		Log: rt.Log, Metrics: rt.Metrics, MaxBody: cfg.MaxBody, MaxRequests: cfg.MaxRequests, Timeout: cfg.RequestTimeout,
 		Trusted: cfg.TrustedProxies, Origins: cfg.Origins, TLS: cfg.CertFile != "",
-	}, besides(calls, pages(backends)))
+	}
+	handler, err := edge.Wrap(limits, besides(edge.Limit(limits, calls), pages(backends)))
 	if err != nil {
 		return err
 	}

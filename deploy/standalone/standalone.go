@@ -15,6 +15,7 @@ import (
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/datadir"
 	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/pkg/app"
+	"github.com/opsdeck/opsdeck/pkg/bus"
 	natsserver "github.com/opsdeck/opsdeck/pkg/bus/server"
 	"github.com/opsdeck/opsdeck/pkg/pg/cluster"
 	"github.com/opsdeck/opsdeck/pkg/secret"
@@ -81,7 +82,7 @@ func wire(ctx context.Context, dir *datadir.Dir, database *cluster.Cluster, nats
 	if err != nil {
 		return nil, err
 	}
-	_, natsPassword, err := dir.Secret(natsUser)
+	_, natsPassword, err := dir.Secret(natsServices)
 	if err != nil {
 		return nil, err
 	}
@@ -95,15 +96,19 @@ func wire(ctx context.Context, dir *datadir.Dir, database *cluster.Cluster, nats
 			return nil, err
 		}
 		wired[prefix+"GRPC_ADDR"], wired[prefix+"DATABASE_URL_FILE"], wired[prefix+"SEAL_KEYS"] = socket, url, seal
-		wired[prefix+"NATS_URL"], wired[prefix+"NATS_USER"], wired[prefix+"NATS_PASSWORD_FILE"] = natsURL, natsUser, natsPassword
+		wired[prefix+"NATS_URL"], wired[prefix+"NATS_USER"], wired[prefix+"NATS_PASSWORD_FILE"] = natsURL, natsServices, natsPassword
 	}
-	return wired, wireWorker(dir, wired)
+	return wired, wireWorker(dir, natsURL, wired)
 }
 
 // wireWorker gives the embedded worker node its identity and tells everybody where auth and the manager are.
-func wireWorker(dir *datadir.Dir, wired map[string]string) error {
+func wireWorker(dir *datadir.Dir, natsURL string, wired map[string]string) error {
 	const name = "replication-worker"
 	value, path, err := dir.Secret(name)
+	if err != nil {
+		return err
+	}
+	_, natsPassword, err := dir.Secret(natsWorker)
 	if err != nil {
 		return err
 	}
@@ -119,9 +124,9 @@ func wireWorker(dir *datadir.Dir, wired map[string]string) error {
 		"OPSDECK_WORKER_MANAGER_ADDR":       managerAddr,
 		"OPSDECK_WORKER_SECRET_FILE":        path,
 		"OPSDECK_WORKER_DATA":               dir.Path("worker"),
-		"OPSDECK_WORKER_NATS_URL":           wired["OPSDECK_REPLICATION_NATS_URL"],
-		"OPSDECK_WORKER_NATS_USER":          wired["OPSDECK_REPLICATION_NATS_USER"],
-		"OPSDECK_WORKER_NATS_PASSWORD_FILE": wired["OPSDECK_REPLICATION_NATS_PASSWORD_FILE"],
+		"OPSDECK_WORKER_NATS_URL":           natsURL,
+		"OPSDECK_WORKER_NATS_USER":          natsWorker,
+		"OPSDECK_WORKER_NATS_PASSWORD_FILE": natsPassword,
 		"OPSDECK_GATEWAY_AUTH":              authAddr,
 		"OPSDECK_GATEWAY_REPLICATION_JOBS":  managerAddr,
 	})
@@ -140,16 +145,28 @@ func role(ctx context.Context, dir *datadir.Dir, database *cluster.Cluster, name
 	return dir.Put("database."+name, database.URL(name, password, cluster.Database))
 }
 
-// natsUser is the user that the services sign in to NATS as.
-const natsUser = "opsdeck"
+// The users of the embedded NATS server; each has its password among the secrets under its name.
+const (
+	natsServices   = "nats-services"   // what the services sign in as
+	natsWorker     = "nats-worker"     // worker nodes, which only listen to wake-ups
+	natsSubscriber = "nats-subscriber" // whoever wants to read events
+)
 
 func startNATS(ctx context.Context, dir *datadir.Dir, cfg Config, log *zap.Logger) (*natsserver.Server, error) {
-	password, _, err := dir.Secret(natsUser)
-	if err != nil {
-		return nil, err
+	passwords := map[string]secret.Text{}
+	for _, user := range []string{natsServices, natsWorker, natsSubscriber} {
+		password, _, err := dir.Secret(user)
+		if err != nil {
+			return nil, err
+		}
+		passwords[user] = secret.Text(password)
 	}
 	return natsserver.Start(ctx, natsserver.Config{
-		Dir: dir.Path("nats"), Listen: cfg.NATSAddr, Users: []natsserver.User{{Name: natsUser, Password: secret.Text(password)}},
+		Dir: dir.Path("nats"), Listen: cfg.NATSAddr, Users: []natsserver.User{
+			{Name: natsServices, Password: passwords[natsServices]},
+			{Name: natsWorker, Password: passwords[natsWorker], Subscribe: []string{bus.WakeSubjects}},
+			natsserver.Subscriber(natsSubscriber, passwords[natsSubscriber], bus.Stream, bus.Subjects),
+		},
 	}, log)
 }
 

@@ -15,10 +15,18 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/secret"
 )
 
-// Stream is the JetStream stream that keeps every event.
-const Stream = "EVENTS"
+// Stream is the JetStream stream that keeps every event, and Subjects are those it keeps.
+const (
+	Stream   = "EVENTS"
+	Subjects = typePrefix + ">"
+)
+
+// WakeSubjects are the subjects of wake-ups.
+const WakeSubjects = wakePrefix + ">"
 
 const (
+	// inbox is where services take answers: not where subscribers, who may read _INBOX.>, could read along.
+	inbox = "_OPSDECK"
 	// wakePrefix is outside the stream's subjects: wake-ups are not kept.
 	wakePrefix = "wake."
 	// duplicates is how long JetStream remembers event ids; a retry after an unseen acknowledgement is within it.
@@ -34,6 +42,7 @@ type Config struct {
 	User     string        // empty when the server wants none
 	Password secret.Text   // of User
 	Options  []nats.Option // further options, such as server.InProcess
+	WakeOnly bool          // for users that only listen to wake-ups and may not touch the stream
 }
 
 // Conn is a connection to NATS that reconnects by itself for ever.
@@ -43,7 +52,7 @@ type Conn struct {
 	closed chan struct{}
 }
 
-// Connect reaches the server and makes sure that the stream of events exists.
+// Connect reaches the server and, unless the configuration says WakeOnly, makes sure that the stream of events exists.
 func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Conn, error) {
 	closed := make(chan struct{})
 	nc, err := nats.Connect(cfg.URL, options(cfg, log.Named("bus"), closed)...)
@@ -51,6 +60,9 @@ func Connect(ctx context.Context, cfg Config, log *zap.Logger) (*Conn, error) {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	c := &Conn{nats: nc, closed: closed}
+	if cfg.WakeOnly {
+		return c, nil
+	}
 	if err := c.ensureStream(ctx); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("NATS stream %s: %w", Stream, err)
@@ -118,7 +130,7 @@ func (c *Conn) ensureStream(ctx context.Context) error {
 	_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        Stream,
 		Description: "CloudEvents of every opsdeck service",
-		Subjects:    []string{typePrefix + ">"},
+		Subjects:    []string{Subjects},
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardOld,
 		MaxAge:      keptFor,
@@ -150,6 +162,9 @@ func options(cfg Config, log *zap.Logger, closed chan<- struct{}) []nats.Option 
 			log.Error("NATS reported an error", fields...)
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
+	}
+	if !cfg.WakeOnly {
+		all = append(all, nats.CustomInboxPrefix(inbox))
 	}
 	if cfg.User != "" {
 		all = append(all, nats.UserInfo(cfg.User, cfg.Password.Reveal()))

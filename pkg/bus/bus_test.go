@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
@@ -176,4 +177,57 @@ func TestConnectRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := bus.Connect(t.Context(), bus.Config{URL: "nats://127.0.0.1:1"}, zap.NewNop())
 	require.ErrorContains(t, err, "connect to NATS")
+}
+
+func TestUsersMayDoWhatTheyAreFor(t *testing.T) {
+	t.Parallel()
+	service := server.User{Name: "opsdeck", Password: "s3cret"}
+	subscriber := server.Subscriber("subscriber", "pa55word", bus.Stream, bus.Subjects)
+	worker := server.User{Name: "worker", Password: "w0rk", Subscribe: []string{bus.WakeSubjects}}
+	s, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Users: []server.User{service, subscriber, worker}}, zap.NewNop())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Stop(context.Background())) })
+	as := func(u server.User, wakeOnly bool) *bus.Conn {
+		conn, err := bus.Connect(t.Context(), bus.Config{URL: s.URL(), User: u.Name, Password: u.Password, WakeOnly: wakeOnly}, zap.NewNop())
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
+		return conn
+	}
+	mine := as(service, false)
+
+	woken := make(chan struct{}, 1)
+	stop, err := as(worker, true).OnWake("node.1", func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	require.Eventually(t, func() bool {
+		require.NoError(t, mine.Wake("node.1"))
+		return len(woken) > 0
+	}, wait, 10*time.Millisecond)
+
+	reader, err := nats.Connect(s.URL(), nats.UserInfo(subscriber.Name, subscriber.Password.Reveal()))
+	require.NoError(t, err)
+	t.Cleanup(reader.Close)
+	_, err = mine.JetStream().Publish(t.Context(), "opsdeck.auth.user.created", []byte("genuine"))
+	require.NoError(t, err)
+	require.NoError(t, reader.Publish("opsdeck.auth.user.created", []byte("forged")))
+	require.NoError(t, reader.Publish("wake.node.1", nil))
+	require.NoError(t, reader.Flush())
+	js, err := jetstream.New(reader)
+	require.NoError(t, err)
+	consumer, err := js.CreateConsumer(t.Context(), bus.Stream, jetstream.ConsumerConfig{FilterSubject: "opsdeck.auth.>"})
+	require.NoError(t, err)
+	message, err := consumer.Next(jetstream.FetchMaxWait(wait))
+	require.NoError(t, err)
+	require.Equal(t, "genuine", string(message.Data()))
+	require.NoError(t, message.Ack())
+	info, err := mine.JetStream().Stream(t.Context(), bus.Stream)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.CachedInfo().State.Msgs, "a subscriber cannot publish")
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "MINE", Subjects: []string{"mine"}})
+	require.Error(t, err)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
-
 	"os"
 	"path/filepath"
 	"strings"

@@ -19,7 +19,7 @@ import (
 type document struct{ *openapi3.T }
 
 // loadDocument fetches the document and checks that it is one.
-func (c *client) loadDocument(t testing.TB) {
+func (c *operator) loadDocument(t testing.TB) {
 	t.Helper()
 	c.document = parseDocument(t, c.fetch(t, "/swagger/doc.json"))
 }
@@ -33,7 +33,7 @@ func parseDocument(t testing.TB, text []byte) *document {
 }
 
 // fetch gets a page that is not part of the API.
-func (c *client) fetch(t testing.TB, path string) []byte {
+func (c *operator) fetch(t testing.TB, path string) []byte {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.address+path, nil)
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func (c *client) fetch(t testing.TB, path string) []byte {
 }
 
 // checkAnswer fails the test when an answer is not as the document says.
-func (c *client) checkAnswer(t testing.TB, answer apitest.Answer) {
+func (c *operator) checkAnswer(t testing.TB, answer apitest.Answer) {
 	t.Helper()
 	require.NoError(t, c.document.check(answer), "%s %s answered %d %s", answer.Method, answer.URL, answer.Status, answer.Body)
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,17 +30,18 @@ type pair struct{ source, target *database }
 // database is a MariaDB server.
 type database struct{ *mariadb.Server }
 
-// startPair starts both servers below dir.
+// startPair starts both servers below dir. Their administrators have the same name and password.
 func startPair(ctx context.Context, t testing.TB, dir string) (*pair, error) {
 	t.Helper()
 	p := &pair{}
 	var errs [2]error
 	var group sync.WaitGroup
+	password := rand.Text()
 	for i, server := range []**database{&p.source, &p.target} {
 		port := uint16(freePort(t))
 		group.Go(func() {
 			started, err := mariadb.Start(ctx, mariadb.Options{
-				Dir: filepath.Join(dir, fmt.Sprintf("db%d", i+1)), ServerID: uint32(i + 1), Port: port,
+				Dir: filepath.Join(dir, fmt.Sprintf("db%d", i+1)), ServerID: uint32(i + 1), Port: port, Password: password,
 				// A killed process loses nothing that it has handed to the kernel: tests need not wait for the disk.
 				Args: []string{
 					"--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--innodb-buffer-pool-size=64M",

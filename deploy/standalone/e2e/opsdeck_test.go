@@ -30,7 +30,7 @@ var transport = http.DefaultTransport.(*http.Transport).Clone()
 // opsdeck is a standalone opsdeck in a process of its own, and a client that is signed in to it.
 type opsdeck struct {
 	*process
-	client
+	operator
 
 	data, nats, admin, password string
 	env                         []string
@@ -55,7 +55,7 @@ func prepareOpsdeck(t testing.TB, dir string, settings ...string) *opsdeck {
 	t.Helper()
 	address := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
 	o := &opsdeck{data: filepath.Join(dir, "data"), nats: address(), admin: address(), password: rand.Text(), out: &output{}}
-	o.client = client{address: address()}
+	o.operator = operator{address: address()}
 	secret := filepath.Join(dir, "admin-password")
 	require.NoError(t, os.WriteFile(secret, []byte(o.password), 0o600))
 	o.env = append([]string{

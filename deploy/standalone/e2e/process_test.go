@@ -115,16 +115,20 @@ func (o *output) String() string {
 	return string(o.text)
 }
 
-// showOnFailure prints the newest lines of a process's output when the test has failed.
+// showOnFailure prints the newest lines of a process's output when the test has failed, without those of calls that went well.
 func (o *output) showOnFailure(t testing.TB, name string) {
 	t.Helper()
 	if !t.Failed() {
 		return
 	}
-	const most = 12 << 10
-	text := o.String()
-	if len(text) > most {
-		text = "..." + text[len(text)-most:]
+	const most = 60
+	var lines []string
+	for line := range strings.Lines(o.String()) {
+		routine := strings.Contains(line, `"level":"info"`) && (strings.Contains(line, `"msg":"request"`) || strings.Contains(line, `"msg":"call"`))
+		if !routine && !strings.Contains(line, `"path":"/readyz"`) {
+			lines = append(lines, line)
+		}
 	}
-	_, _ = io.WriteString(os.Stderr, "--- output of "+name+" in "+t.Name()+"\n"+text+"\n---\n")
+	lines = lines[max(0, len(lines)-most):]
+	_, _ = io.WriteString(os.Stderr, "--- output of "+name+" in "+t.Name()+"\n"+strings.Join(lines, "")+"---\n")
 }

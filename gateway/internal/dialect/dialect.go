@@ -72,14 +72,6 @@ func (d *Dialect) Request(reserved []string) wire.Request {
 	return wire.Request{Wrappers: d.wrappers, Reserved: reserved}
 }
 
-// Alias returns the name that a query parameter stands for.
-func (d *Dialect) Alias(name string) string {
-	if canonical, ok := d.aliases[name]; ok {
-		return canonical
-	}
-	return name
-}
-
 // Aliases returns the second names of query parameters, each with the name it stands for.
 func (d *Dialect) Aliases() map[string]string { return d.aliases }
 

@@ -46,12 +46,12 @@ var dtle = &Dialect{
 	},
 }
 
-// DTLEWrapped are the answers of dtle whose payload stands under data.
-var DTLEWrapped = map[protoreflect.FullName]bool{auth + ".LoginResponse": true}
+// DTLEWraps reports whether an answer of dtle stands under data, with only the message beside it.
+func DTLEWraps(name protoreflect.FullName) bool { return name == auth+".LoginResponse" }
 
 // dtleSuccess adds "message":"ok", unless the answer has a message of its own, which is then the outcome.
 func dtleSuccess(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-	if DTLEWrapped[m.Descriptor().FullName()] {
+	if DTLEWraps(m.Descriptor().FullName()) {
 		dst, err := d.encoder.Append(append(dst, `{"message":"ok","data":`...), m, sent)
 		return append(dst, '}'), err
 	}

@@ -17,6 +17,9 @@ const (
 	Overloaded       = "OVERLOADED"
 )
 
+// statusClientGone is nginx's status for a client that went away before the answer: only logs and metrics ever see it.
+const statusClientGone = 499
+
 var statusOfReason = map[string]int{
 	PathUnknown:      http.StatusNotFound,
 	MethodNotAllowed: http.StatusMethodNotAllowed,
@@ -37,7 +40,7 @@ var statusOfCode = map[codes.Code]int{
 	codes.ResourceExhausted:  http.StatusTooManyRequests,
 	codes.Unimplemented:      http.StatusNotImplemented,
 	codes.Unavailable:        http.StatusServiceUnavailable,
-	codes.Canceled:           http.StatusServiceUnavailable,
+	codes.Canceled:           statusClientGone,
 	codes.DeadlineExceeded:   http.StatusGatewayTimeout,
 }
 

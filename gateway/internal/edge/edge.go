@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,27 +29,34 @@ type Config struct {
 	TLS         bool           // clients come over TLS, and shall keep doing so
 }
 
-// Wrap returns next with the edge around it.
+// Wrap returns next with everything around it that any request gets.
 func Wrap(cfg Config, next http.Handler) (http.Handler, error) {
 	metrics, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	// Outermost first: a call has an id before anything can fail, and what fails below recovered is still logged and counted.
-	layers := []func(http.Handler) http.Handler{
+	// A request has an id before anything can fail, and what fails below recovered is still logged and counted.
+	return layered(next,
 		identified(cfg.Trusted),
+		traced,
 		recorded(cfg.Log, metrics),
 		recovered(cfg.Log),
 		secured(cfg.TLS),
 		shared(cfg.Origins),
-		admitted(cfg.MaxRequests),
-		timed(cfg.Timeout),
-		sized(cfg.MaxBody),
+	), nil
+}
+
+// Limit returns next with the limits around it that calls have, and health checks do not.
+func Limit(cfg Config, next http.Handler) http.Handler {
+	return layered(next, admitted(cfg.MaxRequests), timed(cfg.Timeout), sized(cfg.MaxBody))
+}
+
+// layered puts layers around a handler, outermost first.
+func layered(h http.Handler, layers ...func(http.Handler) http.Handler) http.Handler {
+	for _, layer := range slices.Backward(layers) {
+		h = layer(h)
 	}
-	for i := len(layers) - 1; i >= 0; i-- {
-		next = layers[i](next)
-	}
-	return next, nil
+	return h
 }
 
 // admitted turns calls away at once when too many are under way: waiting would only make more of them late.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc/codes"
@@ -63,13 +64,11 @@ func (r *record) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the writer below.
-func (r *record) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
 type recordKey struct{}
 
-// Label names the route of a call for the metrics, where a raw path would make a series of every misspelling.
+// Label names the route of a call for the metrics, where a raw path would make a series of every misspelling, and for traces.
 func Label(ctx context.Context, route string) {
+	trace.SpanFromContext(ctx).SetName(route)
 	if r, ok := ctx.Value(recordKey{}).(*record); ok {
 		r.route = route
 	}
@@ -91,9 +90,15 @@ func recorded(log *zap.Logger, m *metrics) func(http.Handler) http.Handler {
 			m.duration.WithLabelValues(rec.route, knownMethod(r.Method), strconv.Itoa(rec.status)).Observe(took.Seconds())
 			call := rpc.FromContext(r.Context())
 			if entry := log.Check(level(rec.status), "request"); entry != nil {
-				entry.Write(zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", rec.status),
+				fields := []zap.Field{
+					zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", rec.status),
 					zap.Int64("bytes", rec.bytes), zap.Duration("duration", took), zap.String("request_id", call.RequestID),
-					zap.Stringer("address", call.Address))
+					zap.Stringer("address", call.Address),
+				}
+				if span := trace.SpanContextFromContext(r.Context()); span.HasTraceID() {
+					fields = append(fields, zap.Stringer("trace_id", span.TraceID()))
+				}
+				entry.Write(fields...)
 			}
 		})
 	}

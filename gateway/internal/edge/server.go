@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"time"
@@ -32,10 +31,14 @@ type Server struct {
 
 // Serve answers calls on a listener until ctx ends, then lets the calls under way finish within the drain time.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
+	errorLog, err := zap.NewStdLogAt(s.Log, zap.DebugLevel) // its lines are about clients that misbehave
+	if err != nil {
+		return fmt.Errorf("make the log of the HTTP server: %w", err)
+	}
 	server := &http.Server{
 		Handler: s.Handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: s.Timeout + ioMargin, WriteTimeout: s.Timeout + 2*ioMargin,
-		ErrorLog: log.New(zapWriter{s.Log}, "", 0),
+		ErrorLog: errorLog,
 	}
 	serve := func() error { return server.Serve(listener) }
 	if s.CertFile != "" {
@@ -58,12 +61,4 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	}
 	return <-stopped
-}
-
-// zapWriter sends the lines of the HTTP server, which are about clients that misbehave, to the log.
-type zapWriter struct{ log *zap.Logger }
-
-func (z zapWriter) Write(line []byte) (int, error) {
-	z.log.Debug("http server", zap.ByteString("line", line))
-	return len(line), nil
 }

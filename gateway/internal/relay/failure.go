@@ -49,7 +49,9 @@ func (h *Relay) presentable(ctx context.Context, ex *exchange, err error) *fault
 		code = f.Code
 	}
 	id := rpc.FromContext(ctx).RequestID
-	h.log.Warn("call failed outside the service", zap.String("request_id", id), zap.Error(err))
+	if code != codes.Canceled {
+		h.log.Warn("call failed outside the service", zap.String("request_id", id), zap.Error(err))
+	}
 	switch code {
 	case codes.Unavailable:
 		return fault.Unavailable("SERVICE_UNREACHABLE", "the service behind this call cannot be reached now: try again")
@@ -58,7 +60,7 @@ func (h *Relay) presentable(ctx context.Context, ex *exchange, err error) *fault
 	case codes.Canceled:
 		return &fault.Fault{Code: code, Reason: "CANCELED", Message: "the call was given up"}
 	case codes.ResourceExhausted:
-		return fault.Exhausted("MESSAGE_TOO_LARGE", "the request or its answer is larger than the services accept")
+		return &fault.Fault{Code: codes.Internal, Reason: "MESSAGE_TOO_LARGE", Message: "the request or its answer is too large: ask for less at a time"}
 	case codes.Unimplemented:
 		return &fault.Fault{Code: code, Reason: "UNIMPLEMENTED", Message: "the service behind this call does not know it: its version differs from the gateway's"}
 	}

@@ -109,8 +109,8 @@ func (h *Relay) bare(ctx context.Context, r *http.Request, method, path, query s
 
 // otherMethod answers OPTIONS, and refuses what the path does not know.
 func (h *Relay) otherMethod(ctx context.Context, w http.ResponseWriter, r *http.Request, methods route.Methods) {
-	for _, any := range methods {
-		edge.Label(ctx, any.Pattern)
+	for _, some := range methods {
+		edge.Label(ctx, some.Pattern) // all routes of a path have one pattern
 	}
 	w.Header().Set("Allow", methods.Allow())
 	if r.Method == http.MethodOptions {

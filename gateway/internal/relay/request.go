@@ -3,9 +3,11 @@ package relay
 import (
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -42,8 +44,9 @@ func (ex *exchange) read(r *http.Request) (query string, err error) {
 		r.Body, ex.fields = io.NopCloser(strings.NewReader(r.URL.RawQuery)), true
 		return "", nil
 	}
-	for name := range values {
-		return "", fault.Invalid(name, "there is no such query parameter")
+	if len(values) > 0 {
+		first := slices.Min(slices.Collect(maps.Keys(values)))
+		return "", fault.Invalid(first, "there is no such query parameter")
 	}
 	return "", ex.readType(r, allowed)
 }

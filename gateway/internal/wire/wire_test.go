@@ -5,17 +5,21 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	accessv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/access/v1"
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -30,6 +34,7 @@ func messages() []proto.Message {
 		&replicationv1.ReconcileRequest{}, &replicationv1.ReconcileResponse{}, &replicationv1.CreateJobResponse{},
 		&replicationv1.GetJobResponse{}, &replicationv1.GetTaskStatusResponse{}, &replicationv1.ListSchemasResponse{},
 		&authv1.ListSigningKeysResponse{}, &authv1.GetCurrentUserResponse{},
+		&accessv1.Rule{}, &errdetails.ErrorInfo{}, &errdetails.LocalizedMessage{}, &descriptorpb.UninterpretedOption{},
 	}
 }
 
@@ -44,6 +49,11 @@ func fill(r *rand.Rand, m protoreflect.Message, depth int) {
 			list := m.Mutable(field).List()
 			for range r.IntN(3) {
 				list.Append(value(r, field, list.NewElement, depth))
+			}
+		case field.IsMap():
+			entries := m.Mutable(field).Map()
+			for _, key := range []string{"b", "a", "käse"}[:r.IntN(4)] {
+				entries.Set(protoreflect.ValueOfString(key).MapKey(), value(r, field.MapValue(), entries.NewValue, depth))
 			}
 		default:
 			m.Set(field, value(r, field, func() protoreflect.Value { return m.NewField(field) }, depth))
@@ -64,6 +74,8 @@ func value(r *rand.Rand, field protoreflect.FieldDescriptor, empty func() protor
 		return protoreflect.ValueOfEnum(field.Enum().Values().Get(r.IntN(field.Enum().Values().Len())).Number())
 	case protoreflect.DoubleKind:
 		return protoreflect.ValueOfFloat64([]float64{0, -1.5, 1e-9, 1e21, math.MaxFloat64, 99.99}[r.IntN(6)])
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64([]uint64{0, math.MaxUint64}[r.IntN(2)])
 	case protoreflect.Int32Kind:
 		return protoreflect.ValueOfInt32([]int32{0, math.MinInt32, math.MaxInt32, -1}[r.IntN(4)])
 	case protoreflect.Int64Kind:
@@ -90,7 +102,7 @@ func TestPlainJSONMeansTheSameToProtojson(t *testing.T) {
 			require.NoError(t, err)
 
 			back := m.ProtoReflect().New().Interface()
-			require.NoError(t, protojson.Unmarshal(text, back), "%s", text)
+			require.NoError(t, (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal(text, back), "%s", text)
 			require.True(t, proto.Equal(m, back), "seed %d: %s", seed, text)
 
 			own := m.ProtoReflect().New().Interface()
@@ -147,6 +159,55 @@ func TestInfinityHasNoJSON(t *testing.T) {
 		step := &replicationv1.JobStep{StepSchedule: f}
 		_, err := wire.NewEncoder(wire.Rules{}).Append(nil, step.ProtoReflect(), nil)
 		require.ErrorContains(t, err, "step_schedule")
+	}
+}
+
+func TestValuesOfQueriesAndForms(t *testing.T) {
+	t.Parallel()
+	list := &accessv1.Services{}
+	require.NoError(t, wire.Request{}.DecodeValues(url.Values{"names": {"b", "a"}}, "form field", list.ProtoReflect()))
+	require.Equal(t, []string{"b", "a"}, list.GetNames())
+
+	option := &descriptorpb.UninterpretedOption{}
+	require.NoError(t, wire.Request{}.DecodeValues(url.Values{
+		"positive_int_value": {"18446744073709551615"}, "negative_int_value": {"-9223372036854775808"}, "double_value": {"-1.5e3"}, "string_value": {"/w=="},
+	}, "form field", option.ProtoReflect()))
+	require.Equal(t, uint64(math.MaxUint64), option.GetPositiveIntValue())
+	require.Equal(t, int64(math.MinInt64), option.GetNegativeIntValue())
+	require.InDelta(t, -1500, option.GetDoubleValue(), 0)
+	require.Equal(t, []byte{255}, option.GetStringValue())
+
+	for name, text := range map[string]string{
+		"positive_int_value": "-1", "negative_int_value": "9223372036854775808", "double_value": "NaN", "string_value": "!", "identifier_value": "\xff",
+		"aggregate_value": "\x00", "name": "x", "unknown": "1",
+	} {
+		err := wire.Request{}.DecodeValues(url.Values{name: {text}}, "form field", option.ProtoReflect())
+		require.ErrorContains(t, err, name+": ", "%s=%q", name, text)
+	}
+	for _, text := range []string{"Inf", "0x1p3", "1_0", "+1", "1e999", ""} {
+		err := wire.Request{}.DecodeValues(url.Values{"double_value": {text}}, "form field", option.ProtoReflect())
+		require.ErrorContains(t, err, "double_value: must be a number", "%q", text)
+	}
+}
+
+func TestMapsAndOneofsAreStrict(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		text    string
+		message proto.Message
+		want    string
+	}{
+		{`{"metadata":{"a":"1","a":"2"}}`, &errdetails.ErrorInfo{}, "metadata.a: is given twice"},
+		{`{"metadata":{"a":1}}`, &errdetails.ErrorInfo{}, "metadata.a: must be text"},
+		{`{"metadata":[]}`, &errdetails.ErrorInfo{}, "metadata: must be an object"},
+		{`{"public":true,"signed_in":true}`, &accessv1.Rule{}, "signed_in: excludes public"},
+		{`{"state":"BROKEN"}`, &replicationv1.RunReport{}, `state: must be one of the documented words, got "BROKEN"`},
+		{`{"time":"yesterday"}`, &replicationv1.TaskEvent{}, "time: must be a time like"},
+		{`{"time":1}`, &replicationv1.TaskEvent{}, "time: must be text"},
+		{`{"lease":"1"}`, &replicationv1.ReconcileResponse{}, "lease: must be a time span like"},
+	} {
+		_, err := wire.Request{}.Decode([]byte(test.text), test.message.ProtoReflect())
+		require.ErrorContains(t, err, test.want)
 	}
 }
 

@@ -26,10 +26,25 @@ type Config struct {
 	Users  []User // who may connect; anybody in this process when empty, which Listen does not allow
 }
 
-// User may connect with a password, and use every subject.
+// User may connect with a password.
 type User struct {
 	Name     string
 	Password secret.Text
+	// Publish and Subscribe are the subjects, wildcards included, that the user may use; every subject when both are nil.
+	Publish, Subscribe []string
+}
+
+// Subscriber is a user who may read the events of a stream, from any place in it, and do nothing else.
+func Subscriber(name string, password secret.Text, stream, subjects string) User {
+	return User{
+		Name: name, Password: password, Subscribe: []string{subjects, "_INBOX.>"},
+		Publish: []string{
+			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO." + stream,
+			"$JS.API.CONSUMER.CREATE." + stream + ".>", "$JS.API.CONSUMER.DURABLE.CREATE." + stream + ".>",
+			"$JS.API.CONSUMER.CREATE." + stream, "$JS.API.CONSUMER.INFO." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".>",
+			"$JS.ACK." + stream + ".>", "$JS.FC." + stream + ".>",
+		},
+	}
 }
 
 // Server is a running embedded server.
@@ -119,9 +134,21 @@ func options(cfg Config) (*server.Options, error) {
 func users(all []User) []*server.User {
 	var converted []*server.User
 	for _, u := range all {
-		converted = append(converted, &server.User{Username: u.Name, Password: u.Password.Reveal()})
+		user := &server.User{Username: u.Name, Password: u.Password.Reveal()}
+		if u.Publish != nil || u.Subscribe != nil {
+			user.Permissions = &server.Permissions{Publish: only(u.Publish), Subscribe: only(u.Subscribe)}
+		}
+		converted = append(converted, user)
 	}
 	return converted
+}
+
+// only allows these subjects; none when there are none, where an empty list would allow all.
+func only(subjects []string) *server.SubjectPermission {
+	if len(subjects) == 0 {
+		return &server.SubjectPermission{Deny: []string{">"}}
+	}
+	return &server.SubjectPermission{Allow: subjects}
 }
 
 // logger hands the server's log lines to zap. A fatal line is an error here: the server does not end the process.

@@ -40,7 +40,8 @@ func binary(name string) string {
 
 // install creates the data directory, unless there is one, and the file that gives the administrator an account at every start.
 func (s *Server) install(ctx context.Context) error {
-	if err := os.MkdirAll(s.opt.Dir, 0o750); err != nil {
+	// A temporary directory of its own: servers that are installed at the same time use the same names in it.
+	if err := os.MkdirAll(s.path("tmp"), 0o750); err != nil {
 		return fmt.Errorf("create the server's directory: %w", err)
 	}
 	if err := s.lowerPrivileges(); err != nil {
@@ -52,7 +53,7 @@ func (s *Server) install(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.path("data"), "mysql")); err == nil {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, binary("mariadb-install-db"), "--no-defaults", "--datadir="+s.path("data"), //nolint:gosec // fixed program
+	cmd := exec.CommandContext(ctx, binary("mariadb-install-db"), "--no-defaults", "--datadir="+s.path("data"), "--tmpdir="+s.path("tmp"), //nolint:gosec // fixed program
 		"--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
 	cmd.Dir = s.opt.Dir
@@ -80,8 +81,10 @@ func (s *Server) lowerPrivileges() error {
 		return fmt.Errorf("user mysql: %w", err)
 	}
 	s.account = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: false}
-	if err := os.Chown(s.opt.Dir, int(uid), int(gid)); err != nil {
-		return fmt.Errorf("hand the server's directory to the user mysql: %w", err)
+	for _, dir := range []string{s.opt.Dir, s.path("tmp")} {
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+			return fmt.Errorf("hand the server's directory to the user mysql: %w", err)
+		}
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (s *Server) Addr() string {
 // Restart starts a stopped or killed server again, on the same port and data. It returns when the server answers.
 func (s *Server) Restart(ctx context.Context) error {
 	args := append([]string{
-		"--no-defaults", "--datadir=" + s.path("data"), "--socket=" + s.path("sock"), "--pid-file=" + s.path("pid"),
+		"--no-defaults", "--datadir=" + s.path("data"), "--socket=" + s.path("sock"), "--pid-file=" + s.path("pid"), "--tmpdir=" + s.path("tmp"),
 		"--log-error=" + s.path("error.log"), "--init-file=" + s.path("init.sql"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(int(s.opt.Port)), "--skip-name-resolve",
 		"--server-id=" + strconv.FormatUint(uint64(s.opt.ServerID), 10),

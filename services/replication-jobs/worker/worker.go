@@ -31,7 +31,7 @@ const service = "replication-worker"
 
 // Config is what a worker node can be told.
 type Config struct {
-	ManagerAddr  string        `env:"OPSDECK_WORKER_MANAGER_ADDR" envDefault:"127.0.0.1:7100" help:"gRPC address of the manager of replication jobs."`
+	ManagerAddr  string        `env:"OPSDECK_WORKER_MANAGER_ADDR" envDefault:"127.0.0.1:7102" help:"gRPC address of the manager of replication jobs."`
 	AuthAddr     string        `env:"OPSDECK_WORKER_AUTH_ADDR" envDefault:"127.0.0.1:7101" help:"gRPC address of the auth service."`
 	Secret       secret.Text   `env:"OPSDECK_WORKER_SECRET_FILE,file,required" help:"Secret with which the node gets its tokens from auth, as service replication-worker."`
 	Data         string        `env:"OPSDECK_WORKER_DATA" envDefault:"./worker" help:"Directory in which the node keeps its id. One process uses it at a time."`
@@ -68,7 +68,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, manager.Close()) }()
 	messages, err := bus.Connect(ctx, bus.Config{
-		URL: cfg.NATSURL, Name: "opsdeck-worker-" + identity.Name, User: cfg.NATSUser, Password: cfg.NATSPassword,
+		URL: cfg.NATSURL, Name: "opsdeck-worker-" + identity.Name, User: cfg.NATSUser, Password: cfg.NATSPassword, WakeOnly: true,
 	}, rt.Log)
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func (e *engines) follow(ctx context.Context) (string, error) {
 	if err := native.copyByDump(ctx, 0); err != nil {
 		return "", err
 	}
-	err = e.native.Exec(ctx, "SET GLOBAL gtid_slave_pos = '"+last+"'", fmt.Sprintf(
+	err = e.native.Exec(ctx, "RESET MASTER", "SET GLOBAL gtid_slave_pos = '"+last+"'", fmt.Sprintf(
 		"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%d, MASTER_USER='%s', MASTER_PASSWORD='%s', MASTER_USE_GTID=slave_pos",
 		e.source.Port(), e.source.User(), e.source.Password()), "START SLAVE")
 	if err != nil {

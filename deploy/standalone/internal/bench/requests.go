@@ -41,7 +41,7 @@ func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, addr
 		id, err := opsdeck.CreateJob(ctx, operator.Job{
 			Name: fmt.Sprintf("listed%02d", i), Steps: "all", Schemas: []string{"bench"}, Writers: 1,
 			Source: operator.Instance{Host: "127.0.0.1", Port: 1, User: "nobody", Password: "nothing"},
-			Target: operator.Instance{Host: "127.0.0.1", Port: 1, User: "nobody", Password: "nothing"},
+			Target: operator.Instance{Host: "127.0.0.1", Port: 2, User: "nobody", Password: "nothing"},
 		})
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ var envelopes = map[string]envelope{
 func dtleSuccess(s *schemas, d protoreflect.MessageDescriptor, rules wire.Rules) *openapi3.Schema {
 	payload := s.answer(d, rules)
 	done := openapi3.NewStringSchema().WithEnum("ok")
-	if dialect.DTLEWrapped[d.FullName()] {
+	if dialect.DTLEWraps(d.FullName()) {
 		wrapped := openapi3.NewObjectSchema().WithoutAdditionalProperties().WithProperty("message", done).WithProperty("data", payload)
 		wrapped.Required = []string{"message", "data"}
 		return wrapped

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	defaultMerge = 200
+	defaultMerge = 1000
 	// mergeBytes bounds the log that one target transaction merges.
 	mergeBytes = 4 << 20
 	// idleSave is how often the position is stored while no selected table changes.

@@ -148,7 +148,11 @@ func (e *executor) statement(d *definition, repeated bool) error {
 	}
 	_, err := e.conn.Execute(d.statement.Text)
 	if err != nil && !d.tolerates(mysql.Code(err), repeated) {
-		return fmt.Errorf("statement at %s: %s: %w", d.Position, ddl.Excerpt(d.statement.Text), mysql.Explain(err))
+		err = fmt.Errorf("statement at %s: %s: %w", d.Position, ddl.Excerpt(d.statement.Text), mysql.Explain(err))
+		if mysql.Code(err) == 0 {
+			return err // the session broke: nobody knows what became of the statement
+		}
+		return errors.Join(err, e.recorder.CancelDDL())
 	}
 	return prepareSession(e.conn)
 }

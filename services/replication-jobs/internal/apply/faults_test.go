@@ -134,3 +134,45 @@ func TestLockWaitIsRetried(t *testing.T) {
 	j.converge(t)
 	<-released
 }
+
+func TestRefusedDefinitionIsExecutedAfterRepair(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "refused")
+	j.create(t, "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+	j.at(t, j.target, "ALTER TABLE t DROP COLUMN v")
+	j.write(t, "ALTER TABLE t ADD INDEX (v)", "INSERT INTO t VALUES (1,1)")
+	_, err := j.run(t)
+	require.ErrorContains(t, err, "ADD INDEX (v)")
+	j.at(t, j.target, "ALTER TABLE t ADD COLUMN v INT")
+	j.claim(t)
+	j.converge(t)
+	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'refused'"))
+}
+
+// A server goes on with a statement whose client has died.
+func TestDefinitionLeftRunningIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "leftrunning")
+	j.create(t, "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+	other := connect(t, target)
+	j.at(t, other, "SELECT GET_LOCK(CONCAT('opsdeck-', LEFT(SHA2('leftrunning', 256), 32)), 0)")
+	j.write(t, "CREATE INDEX i ON t (v)")
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			r, err := j.target.Execute("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'")
+			if err != nil {
+				return
+			}
+			if n, _ := r.GetInt(0, 0); n > 0 {
+				_ = other.Close()
+				return
+			}
+		}
+	}()
+	_, err := j.run(t)
+	require.NoError(t, err)
+	<-stopped
+	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'leftrunning'"))
+}

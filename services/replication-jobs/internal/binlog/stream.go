@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	if err != nil {
 		s.cancel(errClosed)
 		s.syncer.Close()
-		return nil, fmt.Errorf("read the binary log of %s: %w", cfg.Source.Addr(), mysql.Explain(err))
+		return nil, fmt.Errorf("read the binary log of %s: %w", cfg.Source.Addr(), explain(err))
 	}
 	cfg.Logger.Info("reading the binary log", zap.String("source", cfg.Source.Addr()), zap.Stringer("from", cfg.Start), zap.Uint32("server_id", id))
 	s.finished.Go(func() { s.watch(streamer) })
@@ -175,7 +175,7 @@ func serverID() (uint32, error) {
 // watch waits for the end and closes the channel then.
 func (s *Stream) watch(streamer *replication.BinlogStreamer) {
 	_, err := streamer.GetEvent(s.ctx) // events go to HandleEvent; only an error can come
-	s.cancel(mysql.Explain(err))
+	s.cancel(explain(err))
 	s.budget.close()
 	s.syncer.Close()
 	close(s.out)

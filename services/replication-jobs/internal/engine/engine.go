@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
@@ -21,6 +23,8 @@ const (
 	copyReaders      = 2
 	minCopyWriters   = 4
 	minQueue         = 4096
+	watchEvery       = 3 * time.Second
+	watchPatience    = 20 * time.Second
 )
 
 // run is one run of a job.
@@ -232,10 +236,34 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 		Selection: r.selection, Handover: handover, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, queue, copied.Rows())
-	if err := applier.Run(ctx, stream.Transactions()); err != nil {
-		return err
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.watch(ctx) })
+	group.Go(func() error {
+		if err := applier.Run(ctx, stream.Transactions()); err != nil {
+			return err
+		}
+		return cmp.Or(stream.Err(), context.Cause(ctx), errStreamEnded)
+	})
+	return group.Wait()
+}
+
+// watch asks the target now and then whether it is there: while nothing changes at the source nobody else does.
+func (r *run) watch(ctx context.Context) error {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+		hangUp := time.AfterFunc(watchPatience, func() { _ = r.target.Close() })
+		_, err := r.target.Execute("DO 1")
+		hangUp.Stop()
+		if err != nil {
+			return fmt.Errorf("target %s: %w", r.job.Target.Addr(), mysql.Explain(err))
+		}
 	}
-	return cmp.Or(stream.Err(), context.Cause(ctx), errStreamEnded)
 }
 
 // errStreamEnded is for an end of the stream that nobody has asked for and nothing explains.

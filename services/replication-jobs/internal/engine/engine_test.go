@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"context"
+	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -78,21 +80,21 @@ func start(t *testing.T, job engine.Job) (l *listener, stop func() error) {
 
 func (p *pair) equal(t *testing.T, schema string) bool {
 	t.Helper()
-	want, got := p.source.Checksums(t, schema), p.target.Checksums(t, schema)
-	if len(want) == 0 || len(want) != len(got) {
-		return false
-	}
-	for name, sum := range want {
-		if got[name] != sum {
-			return false
-		}
-	}
-	return true
+	return maps.Equal(p.source.Checksums(t, schema), p.target.Checksums(t, schema))
 }
 
+// requireEqual waits until the target is like the source, which must not change meanwhile.
 func (p *pair) requireEqual(t *testing.T, schema string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return p.equal(t, schema) }, time.Minute, 100*time.Millisecond)
+	want := p.source.Checksums(t, schema)
+	require.NotEmpty(t, want)
+	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline) && !maps.Equal(want, p.target.Checksums(t, schema)); {
+		runtime.Gosched()
+	}
+	if schema == "app" && !maps.Equal(want, p.target.Checksums(t, schema)) {
+		p.dumpDiff(t)
+	}
+	require.Equal(t, want, p.target.Checksums(t, schema))
 }
 
 func TestRun(t *testing.T) {

@@ -69,7 +69,9 @@ func (s *Server) Restart(t testing.TB) {
 // Checksums returns the checksum of every base table of the schemas, by schema.table.
 func (s *Server) Checksums(t testing.TB, schemas ...string) map[string]string {
 	t.Helper()
-	c := s.Connect(t)
+	c, err := mysql.Connect(t.Context(), s.Config())
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
 	out := map[string]string{}
 	for _, schema := range schemas {
 		r, err := c.Execute(`SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = ?`, schema)

@@ -18,7 +18,7 @@ func jobOf(a *replicationv1.Assignment) engine.Job {
 		Source: instance(src.GetMysqlConnectionConfig()), Target: instance(dest.GetMysqlConnectionConfig()),
 		Do: rules(src.GetReplicateDoDb()), Ignore: rules(src.GetReplicateIgnoreDb()),
 		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
-		ChunkSize: int(src.GetChunkSize()),
+		ChunkSize:       int(src.GetChunkSize()),
 		ParallelWorkers: int(dest.GetParallelWorkers()), QueueSize: int(src.GetReplChanBufferSize()),
 
 		DropTableIfExists: src.GetDropTableIfExists(), SkipCreateDBTable: src.GetSkipCreateDbTable(),

@@ -29,8 +29,9 @@ const (
 // The side of the manager that worker nodes talk to.
 type WorkerServiceClient interface {
 	// Reconcile reports what a node runs and returns all that it should run. The answer is the whole truth, not a change:
-	// a call that is lost or repeated does no harm. A node calls it every interval, and at once when it is woken on the NATS
-	// subject opsdeck.replication.wake.<node id>. A node that is silent for longer than the lease loses its runs.
+	// a call that is lost or repeated does no harm. A node calls it every interval, and at once when it is woken on one of the
+	// NATS subjects wake.replication.node.<node id> and wake.replication.nodes. A node that is silent for longer than the lease
+	// loses its runs.
 	Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error)
 }
 
@@ -59,8 +60,9 @@ func (c *workerServiceClient) Reconcile(ctx context.Context, in *ReconcileReques
 // The side of the manager that worker nodes talk to.
 type WorkerServiceServer interface {
 	// Reconcile reports what a node runs and returns all that it should run. The answer is the whole truth, not a change:
-	// a call that is lost or repeated does no harm. A node calls it every interval, and at once when it is woken on the NATS
-	// subject opsdeck.replication.wake.<node id>. A node that is silent for longer than the lease loses its runs.
+	// a call that is lost or repeated does no harm. A node calls it every interval, and at once when it is woken on one of the
+	// NATS subjects wake.replication.node.<node id> and wake.replication.nodes. A node that is silent for longer than the lease
+	// loses its runs.
 	Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }

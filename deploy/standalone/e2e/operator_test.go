@@ -15,14 +15,14 @@ import (
 
 var httpClient = &http.Client{Transport: transport, Timeout: 40 * time.Second}
 
-// client speaks to one opsdeck over HTTP as one user.
-type client struct {
+// operator speaks to one opsdeck over HTTP as one user.
+type operator struct {
 	address, token string
 	document       *document
 }
 
 // ready asks the gateway whether everything behind it can work.
-func (c *client) ready(ctx context.Context) error {
+func (c *operator) ready(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+"/readyz", nil)
 	if err != nil {
 		return permanentError{err}
@@ -39,7 +39,7 @@ func (c *client) ready(ctx context.Context) error {
 }
 
 // do sends a request with the client's token and holds the answer against the served document.
-func (c *client) do(t testing.TB, h apitest.HTTP) apitest.Answer {
+func (c *operator) do(t testing.TB, h apitest.HTTP) apitest.Answer {
 	t.Helper()
 	r := apitest.Runner{BaseURL: "http://" + c.address, Client: httpClient, Tokens: map[string]string{"me": c.token}}
 	answer := r.Do(t, "me", h)
@@ -48,7 +48,7 @@ func (c *client) do(t testing.TB, h apitest.HTTP) apitest.Answer {
 }
 
 // ok sends a request that must succeed and decodes the answer.
-func (c *client) ok(t testing.TB, h apitest.HTTP, into any) {
+func (c *operator) ok(t testing.TB, h apitest.HTTP, into any) {
 	t.Helper()
 	answer := c.do(t, h)
 	require.Equal(t, http.StatusOK, answer.Status, "%s %s: %s", h.Method, h.Path, answer.Body)
@@ -56,7 +56,7 @@ func (c *client) ok(t testing.TB, h apitest.HTTP, into any) {
 }
 
 // captcha asks for a captcha and returns its id.
-func (c *client) captcha(t testing.TB) string {
+func (c *operator) captcha(t testing.TB) string {
 	t.Helper()
 	var picture struct {
 		ID string `json:"id"`
@@ -66,7 +66,7 @@ func (c *client) captcha(t testing.TB) string {
 }
 
 // signIn returns the token of a fresh session.
-func (c *client) signIn(t testing.TB, tenant, username, password string) string {
+func (c *operator) signIn(t testing.TB, tenant, username, password string) string {
 	t.Helper()
 	var opened struct {
 		Data struct {
@@ -80,7 +80,7 @@ func (c *client) signIn(t testing.TB, tenant, username, password string) string 
 }
 
 // order pauses, resumes or deletes a job.
-func (c *client) order(t testing.TB, order, job string) {
+func (c *operator) order(t testing.TB, order, job string) {
 	t.Helper()
 	var answer struct {
 		Message string `json:"message"`
@@ -135,7 +135,7 @@ func (d detail) messages() []string {
 	return all
 }
 
-func (c *client) detail(t testing.TB, job string) detail {
+func (c *operator) detail(t testing.TB, job string) detail {
 	t.Helper()
 	var d detail
 	c.ok(t, apitest.HTTP{Method: "GET", Path: "/v2/job/migration/detail", Query: map[string]string{"job_id": job}}, &d)
@@ -143,7 +143,7 @@ func (c *client) detail(t testing.TB, job string) detail {
 }
 
 // awaitStatus waits until a job has a status.
-func (c *client) awaitStatus(t testing.TB, job, status string) detail {
+func (c *operator) awaitStatus(t testing.TB, job, status string) detail {
 	t.Helper()
 	var d detail
 	await(t, patience, job+" to be "+status, func(context.Context) error {

@@ -1,0 +1,317 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/opsdeck/opsdeck/pkg/apitest"
+)
+
+// example is a documented call and its documented answer, as the contract has them.
+type example struct {
+	Contract string `yaml:"contract"`
+	Method   string `yaml:"method"`
+	Path     string `yaml:"path"`
+	Encoding string `yaml:"encoding"`
+	Request  any    `yaml:"request"`
+	Response any    `yaml:"response"`
+}
+
+// stage is a server that can do what the documents do: it has an RSA key, a source with the documented tables, and a node.
+type stage struct {
+	*opsdeck
+	*pair
+
+	key    *rsa.PrivateKey
+	values *strings.Replacer // from the documents' values to those of this stage, in JSON
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "rsa.pem")
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+
+	s := &stage{key: key, pair: newPair(t)}
+	dir := scratch(t)
+	s.opsdeck = prepareOpsdeck(t, dir, "OPSDECK_AUTH_RSA_PRIVATE_KEY="+path, "OPSDECK_REPLICATION_RSA_PRIVATE_KEY="+path)
+	t.Cleanup(func() {
+		s.out.showOnFailure(t, "opsdeck")
+		require.NoError(t, s.end())
+	})
+	s.start(t)
+	s.token = s.signIn(t, "platform", "admin", s.encrypt(t, s.password))
+	s.source.exec(t,
+		"CREATE DATABASE db1", "CREATE TABLE db1.tb1 (id INT PRIMARY KEY, c_bit_1 BIT(1))",
+		"CREATE DATABASE dbtest", "CREATE VIEW dbtest.seen AS SELECT id FROM db1.tb1", "CREATE DATABASE test",
+		"CREATE DATABASE demo", "CREATE TABLE demo.demo_tbl (id INT PRIMARY KEY)", "INSERT INTO demo.demo_tbl VALUES (1), (2)")
+	s.values = strings.NewReplacer(
+		"10.186.63.18", "127.0.0.1", "33061", fmt.Sprint(s.source.Port()), "33062", fmt.Sprint(s.target.Port()),
+		`"root"`, `"`+s.source.User()+`"`, "\\u003crsa+base64\\u003e", s.encrypt(t, s.source.Password()),
+		"85148787-a6ba-016f-d9d2-3bc3522a573a", s.node(t))
+	return s
+}
+
+// encrypt makes of a password what the documents send.
+func (s *stage) encrypt(t testing.TB, password string) string {
+	t.Helper()
+	text, err := rsa.EncryptPKCS1v15(rand.Reader, &s.key.PublicKey, []byte(password)) //nolint:staticcheck // the contract's way
+	require.NoError(t, err)
+	return base64.StdEncoding.EncodeToString(text)
+}
+
+// node waits for the embedded worker node and returns its id.
+func (s *stage) node(t testing.TB) string {
+	t.Helper()
+	var answer struct {
+		Nodes []struct {
+			ID string `json:"node_id"`
+		} `json:"nodes"`
+	}
+	await(t, patience, "a worker node", func(context.Context) error {
+		s.ok(t, apitest.HTTP{Method: "GET", Path: "/v2/nodes"}, &answer)
+		if len(answer.Nodes) != 1 {
+			return fmt.Errorf("%d nodes", len(answer.Nodes))
+		}
+		return nil
+	})
+	return answer.Nodes[0].ID
+}
+
+// here is a documented value with this stage's addresses, names and secrets.
+func (s *stage) here(t testing.TB, documented any) any {
+	t.Helper()
+	text, err := json.Marshal(documented)
+	require.NoError(t, err)
+	var value any
+	require.NoError(t, json.Unmarshal([]byte(s.values.Replace(string(text))), &value))
+	return value
+}
+
+func readExample(t testing.TB, id string) example {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "contract", id+".yaml"))
+	require.NoError(t, err)
+	var e example
+	require.NoError(t, yaml.Unmarshal(text, &e))
+	require.Equal(t, id, e.Contract)
+	return e
+}
+
+// play sends a documented call, with further request members, and compares shape, types and nulls of the answer.
+func (s *stage) play(t *testing.T, id string, members object) (documented, got object) {
+	t.Helper()
+	e := readExample(t, id)
+	answer := s.send(t, e, members)
+	require.Equal(t, http.StatusOK, answer.Status, "%s", answer.Body)
+	require.Equal(t, "application/json", answer.Header.Get("Content-Type"))
+	require.NoError(t, json.Unmarshal(answer.Body, &got))
+	documented = e.Response.(object)
+	require.Empty(t, apitest.SameShape(documented, got), "%s answered %s", id, answer.Body)
+	require.Equal(t, "ok", got["message"])
+	return documented, got
+}
+
+// send sends a documented call in its documented encoding.
+func (s *stage) send(t testing.TB, e example, members object) apitest.Answer {
+	t.Helper()
+	request, ok := s.here(t, e.Request).(object)
+	if !ok {
+		request = object{}
+	}
+	for name, value := range members {
+		request[name] = value
+	}
+	h := apitest.HTTP{Method: e.Method, Path: e.Path}
+	if e.Encoding == "json" {
+		h.JSON = request
+		return s.do(t, h)
+	}
+	fields := map[string]string{}
+	for name, value := range request {
+		fields[name] = fmt.Sprint(value)
+	}
+	if e.Encoding == "form" {
+		h.Form = fields
+	} else {
+		h.Query = fields
+	}
+	return s.do(t, h)
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	t.Run("auth", s.playAuth)
+	t.Run("tools", s.playTools)
+	for _, jobType := range []string{"migration", "sync"} {
+		t.Run(jobType, func(t *testing.T) { s.playJobs(t, jobType) })
+	}
+}
+
+func (s *stage) playAuth(t *testing.T) {
+	_, captcha := s.play(t, "auth.captcha", nil)
+	require.Len(t, captcha["id"], 20)
+	picture, found := strings.CutPrefix(captcha["data_scheme"].(string), "data:image/png;base64,")
+	require.True(t, found)
+	png, err := base64.StdEncoding.DecodeString(picture)
+	require.NoError(t, err)
+	require.Equal(t, "image/png", http.DetectContentType(png))
+
+	_, login := s.play(t, "auth.login", object{"captcha_id": captcha["id"], "password": s.encrypt(t, s.password)})
+	claims := claimsOf(t, login["data"].(object)["token"].(string))
+	require.Equal(t, "platform", claims["group"])
+	require.Equal(t, "admin", claims["name"])
+	require.Greater(t, claims["exp"], float64(time.Now().Unix()))
+
+	documented, user := s.play(t, "auth.user.current", nil)
+	documented["current_user"].(object)["create_time"] = "$string"
+	require.Empty(t, apitest.SameValue(documented, user))
+	requireTime(t, user["current_user"].(object)["create_time"])
+}
+
+// claimsOf decodes a token without checking it: that is the server's work.
+func claimsOf(t testing.TB, token string) object {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	require.Len(t, parts, 3)
+	var header, claims object
+	for i, into := range []*object{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, into))
+	}
+	require.Equal(t, "EdDSA", header["alg"])
+	return claims
+}
+
+// requireTime wants RFC 3339 to the second, in UTC.
+func requireTime(t testing.TB, value any) {
+	t.Helper()
+	when, err := time.Parse("2006-01-02T15:04:05Z", value.(string))
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now(), when, time.Hour)
+}
+
+func (s *stage) playTools(t *testing.T) {
+	_, nodes := s.play(t, "nodes.list", nil)
+	require.Equal(t, "ready", nodes["nodes"].([]any)[0].(object)["node_status"])
+
+	instance := object{
+		"mysql_host": "127.0.0.1", "mysql_port": s.source.Port(), "mysql_user": s.source.User(),
+		"mysql_password": s.encrypt(t, s.source.Password()), "is_mysql_password_encrypted": "true",
+	}
+	_, found := s.play(t, "mysql.schemas", instance)
+	table := func(name string) []any { return []any{object{"table_name": name}} }
+	require.Equal(t, []any{
+		object{"schema_name": "db1", "Tables": table("tb1")}, object{"schema_name": "dbtest", "Tables": []any{}},
+		object{"schema_name": "demo", "Tables": table("demo_tbl")}, object{"schema_name": "test", "Tables": []any{}},
+	}, found["schemas"])
+
+	instance["mysql_schema"], instance["mysql_table"] = "db1", "tb1"
+	documented, columns := s.play(t, "mysql.columns", instance)
+	require.Empty(t, apitest.SameValue(documented, columns))
+
+	s.play(t, "mysql.instance_connection", nil)
+	failed := s.send(t, readExample(t, "mysql.instance_connection"), object{"mysql_password": s.encrypt(t, "wrong-password")})
+	require.Equal(t, http.StatusOK, failed.Status, "a failed try is an answer: %s", failed.Body)
+	require.NotContains(t, string(failed.Body), `"ok"`)
+	require.NotContains(t, string(failed.Body), "wrong-password")
+}
+
+func (s *stage) playJobs(t *testing.T, jobType string) {
+	prefix := "replication." + jobType + "."
+	documented, created := s.play(t, prefix+"create", nil)
+	wanted := s.here(t, documented).(object)
+	wanted["eval_create_index"], wanted["job_modify_index"] = "$number", "$number"
+	require.Empty(t, apitest.SameValue(wanted, created), "field for field")
+	s.play(t, prefix+"delete", nil)
+
+	// The other examples are about a job that goes on, with one table.
+	src := readExample(t, prefix+"create").Request.(object)["src_task"].(object)
+	src["replicate_do_db"] = []any{object{"table_schema": "demo", "tables": []any{object{"table_name": "demo_tbl"}}}}
+	members := object{"task_step_name": "job_stage_incr", "src_task": s.here(t, src)}
+	answer := s.send(t, readExample(t, prefix+"create"), members)
+	require.Equal(t, http.StatusOK, answer.Status, "%s", answer.Body)
+
+	detail := s.awaitPlaced(t, prefix)
+	s.playDetail(t, prefix, detail)
+	_, listed := s.play(t, prefix+"list", nil)
+	job := listed["jobs"].([]any)[0].(object)
+	require.Equal(t, "platform:admin", job["user"])
+	require.Equal(t, []any{"127.0.0.1"}, job["src_addr_list"])
+	requireTime(t, job["job_create_time"])
+	for _, order := range []string{"pause", "resume", "delete"} {
+		s.play(t, prefix+order, nil)
+	}
+	var left struct {
+		Jobs []any `json:"jobs"`
+	}
+	s.ok(t, apitest.HTTP{Method: "GET", Path: "/v2/jobs/" + jobType}, &left)
+	require.Equal(t, []any{}, left.Jobs, "[] when there is none")
+}
+
+// awaitPlaced waits until both tasks of the job have figures, and returns the job's detail.
+func (s *stage) awaitPlaced(t *testing.T, prefix string) detail {
+	t.Helper()
+	var d detail
+	await(t, patience, "the job to be placed", func(context.Context) error {
+		answer := s.send(t, readExample(t, prefix+"detail"), nil)
+		if err := json.Unmarshal(answer.Body, &d); err != nil {
+			return permanentError{err}
+		}
+		if d.status() != "running" || len(d.Logs) != 2 {
+			return fmt.Errorf("it is %s; events: %q", d.status(), d.messages())
+		}
+		for i, task := range []string{"src", "dest"} {
+			figures := s.send(t, readExample(t, "monitor.task"), object{"allocation_id": d.Logs[i].Allocation, "task_name": task})
+			if strings.Contains(string(figures.Body), `"current_coordinates":null`) {
+				return fmt.Errorf("no figures of %s yet: %s", task, figures.Body)
+			}
+		}
+		return nil
+	})
+	return d
+}
+
+func (s *stage) playDetail(t *testing.T, prefix string, d detail) {
+	t.Helper()
+	_, got := s.play(t, prefix+"detail", nil)
+	documented := s.here(t, readExample(t, prefix+"detail").Response).(object)["basic_task_profile"].(object)
+	profile := got["basic_task_profile"].(object)
+	for _, part := range []string{"dtle_node_infos", "connection_info", "configuration", "replicate_do_db", "replicate_ignore_db"} {
+		require.Empty(t, apitest.SameValue(documented[part], profile[part]), part)
+	}
+	require.Equal(t, []string{"src", "dst"}, []string{d.Logs[0].Target, d.Logs[1].Target}, "the source side first")
+	requireTime(t, got["task_logs"].([]any)[0].(object)["task_events"].([]any)[0].(object)["time"])
+
+	for i, task := range []string{"src", "dest"} {
+		members := object{"allocation_id": d.Logs[i].Allocation, "task_name": task}
+		answer := s.send(t, readExample(t, "monitor.task"), members)
+		require.Equal(t, http.StatusOK, answer.Status, "%s", answer.Body)
+		wanted := readExample(t, "monitor.task").Response.(object)
+		wanted["tasks_status"].(object)["throughput_status"] = "$object|null" // nullable, and null in the example
+		var figures any
+		require.NoError(t, json.Unmarshal(answer.Body, &figures))
+		require.Empty(t, apitest.SameShape(wanted, figures), "%s", answer.Body)
+		require.Contains(t, string(answer.Body), `"timestamp":1`, "an integer, as it is")
+	}
+}

@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// seedSetting repeats a run with another timing than the usual.
+const seedSetting = "OPSDECK_E2E_SEED"
+
+// seed returns the seed of the random moments of this run.
+func seed(t testing.TB) uint64 {
+	t.Helper()
+	text := os.Getenv(seedSetting)
+	if text == "" {
+		return 20261121
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err, seedSetting)
+	return n
+}
+
+// battlefield is a standalone, a source and a target, and one thing among them that a test kills and starts again.
+type battlefield struct {
+	o      *opsdeck
+	p      *pair
+	kill   func(t testing.TB)
+	revive func(t testing.TB)
+}
+
+func killStandalone(t *testing.T) battlefield {
+	t.Helper()
+	o := newOpsdeck(t)
+	return battlefield{o, sharedPair(t), func(t testing.TB) { o.kill9(t) }, func(t testing.TB) { o.start(t) }}
+}
+
+func killWorker(t *testing.T) battlefield {
+	t.Helper()
+	o, out := newOpsdeck(t, "OPSDECK_EMBEDDED_WORKER=false"), &output{}
+	worker := o.worker(t, out)
+	t.Cleanup(func() {
+		out.showOnFailure(t, "the worker")
+		require.NoError(t, worker.end())
+	})
+	return battlefield{o, sharedPair(t), func(t testing.TB) { worker.kill9(t) }, func(t testing.TB) { worker = o.worker(t, out) }}
+}
+
+func killDatabase(choose func(*pair) *database) func(*testing.T) battlefield {
+	return func(t *testing.T) battlefield {
+		t.Helper()
+		p := newPair(t)
+		kill := func(t testing.TB) { require.NoError(t, choose(p).Kill()) }
+		revive := func(t testing.TB) {
+			ctx, cancel := context.WithTimeout(t.Context(), startPatience)
+			defer cancel()
+			require.NoError(t, choose(p).Restart(ctx))
+		}
+		return battlefield{sharedOpsdeck(t), p, kill, revive}
+	}
+}
+
+// A job goes on by itself after anything in its way was killed, and nothing is lost, doubled or copied again.
+func TestKill9(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("kills processes for a minute or two")
+	}
+	t.Logf("the moments come from %s=%d", seedSetting, seed(t))
+	for i, victim := range []struct {
+		name    string
+		prepare func(*testing.T) battlefield
+	}{
+		{"standalone", killStandalone},
+		{"worker", killWorker},
+		{"target", killDatabase(func(p *pair) *database { return p.target })},
+		{"source", killDatabase(func(p *pair) *database { return p.source })},
+	} {
+		t.Run(victim.name, func(t *testing.T) {
+			t.Parallel()
+			b := victim.prepare(t)
+			random := rand.New(rand.NewPCG(seed(t), uint64(i))) //nolint:gosec // repeatable on purpose
+			t.Run("during the copy", func(t *testing.T) { b.duringCopy(t, random) })
+			t.Run("while streaming", func(t *testing.T) { b.whileStreaming(t, random) })
+		})
+	}
+}
+
+const chunk = 50
+
+// duringCopy kills when a random part of the table has been copied.
+func (b battlefield) duringCopy(t *testing.T, random *rand.Rand) {
+	schema := newSchema()
+	b.p.source.load(t, schema, bigRows)
+	w := startWriter(t, b.p.source, schema, random.Uint64())
+	moment := int64(bigRows * (15 + random.IntN(45)) / 100)
+	job := b.o.create(t, with(b.p.job("copy-"+schema, schema), "chunk_size", chunk))
+	await(t, patience, fmt.Sprintf("%d rows to be copied", moment), func(ctx context.Context) error {
+		n, err := b.p.target.number(ctx, rows(schema))
+		if err == nil && n < moment {
+			err = fmt.Errorf("%d rows; events: %q", n, b.o.detail(t, job).messages())
+		}
+		return err
+	})
+	_, before := b.o.detail(t, job).step("job_stage_full")
+	b.kill(t)
+	b.revive(t)
+
+	copied, err := b.p.target.number(t.Context(), rows(schema))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, copied, moment-20*chunk, "what was copied is still there")
+	require.Less(t, copied, int64(bigRows), "the copy was over before the kill: the test proves nothing")
+	b.p.target.exec(t, "FLUSH TABLE_STATISTICS")
+	b.awaitCopied(t, job, before)
+	changed, err := b.p.target.number(t.Context(), "SELECT rows_changed FROM information_schema.table_statistics WHERE table_schema = '"+
+		schema+"' AND table_name = 'big'")
+	require.NoError(t, err)
+	w.stop()
+	// The writer changes a row of the table in every tenth transaction; replacing a row counts as two changes.
+	bound := bigRows - copied + w.committed.Load()/2 + 20*chunk
+	require.Less(t, changed, bound, "the copy continued where it was, at %d rows of %d, and copied nothing again", copied, bigRows)
+	b.p.awaitSame(t, schema)
+	b.o.order(t, "delete", job)
+}
+
+// awaitCopied waits until the copy is finished and watches that its progress never falls back.
+func (b battlefield) awaitCopied(t *testing.T, job string, before float64) {
+	t.Helper()
+	await(t, patience, "the copy to be finished", func(context.Context) error {
+		d := b.o.detail(t, job)
+		status, percent := d.step("job_stage_full")
+		// The table's size is an estimate, and another one after the kill.
+		require.GreaterOrEqual(t, percent, before/2, "the copy began again; events: %q", d.messages())
+		if status != "finished" {
+			return fmt.Errorf("it is %s at %v%%, the job is %s; events: %q", status, percent, d.status(), d.messages())
+		}
+		return nil
+	})
+	b.o.awaitStatus(t, job, "running")
+}
+
+// whileStreaming kills when a random number of transactions has been applied.
+func (b battlefield) whileStreaming(t *testing.T, random *rand.Rand) {
+	schema := newSchema()
+	b.p.source.load(t, schema, 1000)
+	job := b.o.create(t, b.p.job("stream-"+schema, schema))
+	b.o.awaitCaughtUp(t, job)
+	w := startWriter(t, b.p.source, schema, random.Uint64())
+	applied := func(at int64) {
+		t.Helper()
+		await(t, patience, fmt.Sprintf("%d transactions to be applied", at), func(ctx context.Context) error {
+			n, err := b.p.target.number(ctx, "SELECT MAX(id) FROM "+schema+".live")
+			if err == nil && n < at {
+				err = fmt.Errorf("%d transactions of %d; events: %q", n, w.committed.Load(), b.o.detail(t, job).messages())
+			}
+			return err
+		})
+	}
+	applied(20 + random.Int64N(300))
+	b.kill(t)
+	b.revive(t)
+	applied(w.committed.Load() + 50)
+	w.stop()
+	b.p.awaitSame(t, schema)
+	b.o.awaitStatus(t, job, "running")
+	b.o.order(t, "delete", job)
+}

@@ -1,0 +1,162 @@
+package dialect_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// paths has one path of each dialect.
+var paths = map[string]string{
+	"dtle": "/v2/nodes", "openc3": "/api/job/approval", "opsapi": "/applications/1/", "optimus": "/api/ericic/v1/record",
+}
+
+func TestPathsBelongToDialects(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/v2": "dtle", "/v2/login": "dtle", "/": "dtle", "/v20": "dtle", "/nothing": "dtle",
+		"/api/job": "openc3", "/api/job/slave/x": "openc3", "/api/agent/region": "openc3", "/api/connector/config": "openc3",
+		"/api/jobs": "dtle", "/application/1": "opsapi", "/applications": "opsapi", "/hosts/1/actions": "opsapi",
+		"/dns-services": "opsapi", "/users/1": "opsapi", "/audit/dns-operations": "opsapi", "/auth-tokens": "opsapi",
+		"/api/v1/login": "optimus", "/api/ericic/v1": "optimus", "/api/v2": "dtle",
+	} {
+		require.Equal(t, want, dialect.Of(path).Name, path)
+	}
+	require.Len(t, dialect.All(), len(paths))
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ dialect, header, want string }{
+		{"dtle", "", ""}, {"dtle", "abc", "abc"}, {"dtle", "Bearer abc", "abc"}, {"dtle", "bEARER  abc ", "abc"}, {"dtle", "Basic abc", ""},
+		{"dtle", "Token abc", ""}, {"openc3", "Bearer abc", "abc"}, {"opsapi", "Token abc", "abc"}, {"opsapi", "Bearer abc", "abc"},
+		{"optimus", "abc", "abc"}, {"optimus", "Bearer abc", "abc"},
+	} {
+		r := &http.Request{Header: http.Header{"Authorization": {test.header}}}
+		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Token(r), "%+v", test)
+	}
+}
+
+func TestSuccess(t *testing.T) {
+	t.Parallel()
+	nodes := &replicationv1.ListNodesResponse{Nodes: []*replicationv1.Node{{NodeName: "n"}}}
+	const printed = `{"node_address":"","node_name":"n","node_id":"","node_status":"","node_status_description":"","datacenter":"",` +
+		`"nomad_version":"","dtle_version":""}`
+	for _, test := range []struct {
+		dialect string
+		message proto.Message
+		want    string
+	}{
+		{"dtle", nodes, `{"nodes":[` + printed + `],"message":"ok"}`},
+		{"dtle", &replicationv1.PauseJobResponse{}, `{"message":"ok"}`},
+		{"dtle", &authv1.LoginResponse{Token: "t", ExpireTime: timestamppb.Now()}, `{"message":"ok","data":{"token":"t"}}`},
+		{"dtle", &replicationv1.CheckConnectionResponse{Message: "refused"}, `{"message":"refused"}`},
+		{"openc3", nodes, `{"stat":true,"data":{"nodes":[` + printed + `]}}`},
+		{"opsapi", nodes, `{"nodes":[` + printed + `]}`},
+		{"optimus", nodes, `{"status":true,"code":200,"data":{"nodes":[` + printed + `]}}`},
+	} {
+		text, err := dialect.Of(paths[test.dialect]).Success(test.message.ProtoReflect(), nil)
+		require.NoError(t, err)
+		require.Equal(t, test.want, string(text), test.dialect)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	when := time.Date(2021, 9, 6, 3, 26, 41, 5e8, time.UTC)
+	message := &replicationv1.TaskEvent{Time: timestamppb.New(when)}
+	for name, want := range map[string]string{
+		"dtle":    `"2021-09-06T03:26:41Z"`,
+		"openc3":  `"` + when.Local().Format("2006-01-02 15:04:05") + `"`,
+		"opsapi":  `"` + when.Local().Format("2006-01-02T15:04:05Z07:00") + `"`,
+		"optimus": `1630898801`,
+	} {
+		text, err := dialect.Of(paths[name]).Success(message.ProtoReflect(), nil)
+		require.NoError(t, err)
+		require.Contains(t, string(text), `"time":`+want, name)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	type want struct {
+		status int
+		text   string
+	}
+	for _, test := range []struct {
+		fault                         *fault.Fault
+		dtle, openc3, opsapi, optimus want
+	}{
+		{
+			fault.Invalid("name", "must be \"x\""),
+			want{400, `{"message":"name: must be \"x\""}`}, want{200, `{"stat":false,"info":"name: must be \"x\""}`},
+			want{400, `{"error_code":10001,"message":"name: must be \"x\""}`}, want{400, `{"status":false,"code":400,"message":"name: must be \"x\""}`},
+		},
+		{
+			fault.Unauthenticated("TOKEN_EXPIRED", "log in"),
+			want{401, `{"message":"log in"}`}, want{200, `{"stat":false,"code":10000}`},
+			want{401, `{"error_code":10002,"message":"log in"}`}, want{401, `{"status":false,"code":401,"message":"log in"}`},
+		},
+		{
+			fault.Denied("FORBIDDEN", "no"),
+			want{403, `{"message":"no"}`}, want{200, `{"stat":false,"info":"no"}`},
+			want{403, `{"error_code":10003,"message":"no"}`}, want{403, `{"status":false,"code":403,"message":"no"}`},
+		},
+		{
+			fault.NotFound("JOB_NOT_FOUND", "no job"),
+			want{404, `{"message":"no job"}`}, want{200, `{"stat":false,"info":"no job"}`},
+			want{404, `{"error_code":10004,"message":"no job"}`}, want{404, `{"status":false,"code":404,"message":"no job"}`},
+		},
+		{
+			&fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "nothing"},
+			want{404, `{"message":"nothing"}`}, want{404, `{"stat":false,"info":"nothing"}`},
+			want{404, `{"error_code":10004,"message":"nothing"}`}, want{404, `{"status":false,"code":404,"message":"nothing"}`},
+		},
+		{
+			fault.Conflict("JOB_EXISTS", "twice"),
+			want{409, `{"message":"twice"}`}, want{200, `{"stat":false,"info":"twice"}`},
+			want{409, `{"error_code":10006,"message":"twice"}`}, want{409, `{"status":false,"code":409,"message":"twice"}`},
+		},
+		{
+			&fault.Fault{Code: codes.Internal, Reason: "INTERNAL", Message: "oops"},
+			want{500, `{"message":"oops"}`}, want{500, `{"stat":false,"info":"oops"}`},
+			want{500, `{"error_code":10000,"message":"oops"}`}, want{500, `{"status":false,"code":500,"message":"oops"}`},
+		},
+	} {
+		for name, w := range map[string]want{"dtle": test.dtle, "openc3": test.openc3, "opsapi": test.opsapi, "optimus": test.optimus} {
+			status, text := dialect.Of(paths[name]).Failure(test.fault)
+			require.Equal(t, w, want{status, string(text)}, "%s: %s", name, test.fault.Message)
+		}
+	}
+}
+
+func TestStatusOfEveryCode(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[codes.Code]int{
+		codes.InvalidArgument: 400, codes.OutOfRange: 400, codes.Unauthenticated: 401, codes.PermissionDenied: 403, codes.NotFound: 404,
+		codes.AlreadyExists: 409, codes.FailedPrecondition: 409, codes.Aborted: 409, codes.ResourceExhausted: 429, codes.Unimplemented: 501,
+		codes.Unavailable: 503, codes.Canceled: 499, codes.DeadlineExceeded: 504, codes.Internal: 500, codes.Unknown: 500, codes.DataLoss: 500,
+	} {
+		require.Equal(t, want, dialect.Status(&fault.Fault{Code: code}), code)
+	}
+	for reason, want := range map[string]int{
+		dialect.PathUnknown: 404, dialect.MethodNotAllowed: 405, dialect.BodyTooLarge: 413, dialect.TypeUnsupported: 415, dialect.Overloaded: 503,
+	} {
+		require.Equal(t, want, dialect.Status(&fault.Fault{Reason: reason}), reason)
+	}
+}

@@ -1,0 +1,326 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	patience = 10 * time.Second
+	moment   = 5 * time.Millisecond
+)
+
+// scriptedManager wants what the test says and remembers what it heard.
+type scriptedManager struct {
+	mu     sync.Mutex
+	wanted []*replicationv1.Assignment
+	away   bool
+	lease  time.Duration
+	heard  map[string]*replicationv1.RunReport // newest report by job
+	events map[string][]*replicationv1.RunEvent
+}
+
+func newManager() *scriptedManager {
+	return &scriptedManager{lease: time.Minute, heard: map[string]*replicationv1.RunReport{}, events: map[string][]*replicationv1.RunEvent{}}
+}
+
+func (m *scriptedManager) Reconcile(_ context.Context, r *replicationv1.ReconcileRequest, _ ...grpc.CallOption) (*replicationv1.ReconcileResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, errors.New("the manager is away")
+	}
+	m.heard = map[string]*replicationv1.RunReport{}
+	for _, run := range r.GetRuns() {
+		m.heard[run.GetJobId()] = run
+		for _, e := range run.GetEvents() {
+			if known := m.events[run.GetJobId()]; len(known) == 0 || e.GetSequence() > known[len(known)-1].GetSequence() {
+				m.events[run.GetJobId()] = append(known, e)
+			}
+		}
+	}
+	return &replicationv1.ReconcileResponse{
+		Assignments: m.wanted, Interval: durationpb.New(10 * time.Millisecond), Lease: durationpb.New(m.lease),
+	}, nil
+}
+
+func (m *scriptedManager) want(all ...*replicationv1.Assignment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wanted = all
+}
+
+func (m *scriptedManager) leave(away bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = away
+}
+
+func (m *scriptedManager) report(job string) *replicationv1.RunReport {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heard[job]
+}
+
+func (m *scriptedManager) log(job, target string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for _, e := range m.events[job] {
+		if e.GetTarget() == target {
+			all = append(all, e.GetEventType()+": "+e.GetMessage())
+		}
+	}
+	return all
+}
+
+func assignment(id string, epoch int64) *replicationv1.Assignment {
+	at := func(host string) *replicationv1.MySQLConnection {
+		return &replicationv1.MySQLConnection{MysqlHost: host, MysqlPort: 3306, MysqlUser: "u", MysqlPassword: "p"}
+	}
+	return &replicationv1.Assignment{Epoch: epoch, Incarnation: "inc", Job: &replicationv1.JobConfig{
+		JobId: id, TaskStepName: "all", Retry: proto.Int32(2),
+		SrcTask: &replicationv1.SourceTask{MysqlConnectionConfig: at("source"), ChunkSize: proto.Int32(7),
+			ReplicateDoDb: []*replicationv1.SchemaRule{{TableSchema: "shop", Tables: []*replicationv1.TableRule{{TableName: "orders"}}}}},
+		DestTask: &replicationv1.DestTask{MysqlConnectionConfig: at("target"), ParallelWorkers: proto.Int32(3)},
+	}}
+}
+
+// work is one call of the scripted engine: the test feeds it and says how it ends.
+type work struct {
+	ctx      context.Context
+	job      engine.Job
+	reporter engine.Reporter
+	end      chan error
+}
+
+// scriptedEngine hands every call to the test.
+type scriptedEngine chan *work
+
+func (e scriptedEngine) run(ctx context.Context, job engine.Job, reporter engine.Reporter) error {
+	w := &work{ctx: ctx, job: job, reporter: reporter, end: make(chan error, 1)}
+	e <- w
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-w.end:
+		return err
+	}
+}
+
+func (e scriptedEngine) next(t *testing.T) *work {
+	t.Helper()
+	select {
+	case w := <-e:
+		return w
+	case <-time.After(patience):
+		require.FailNow(t, "the engine was not started")
+		return nil
+	}
+}
+
+func startNode(t *testing.T, m *scriptedManager) scriptedEngine {
+	t.Helper()
+	e := make(scriptedEngine, 16)
+	traffic := func() *replicationv1.MessageStatus { return &replicationv1.MessageStatus{InMessages: 5} }
+	node := NewNode(Identity{ID: "6f0e5b8e-6f0b-4b9c-8e0a-1d6b6f1c2a3b", Name: "n"}, m, e.run, traffic, zap.NewNop())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- node.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	return e
+}
+
+func ended(t *testing.T, w *work) {
+	t.Helper()
+	select {
+	case <-w.ctx.Done():
+	case <-time.After(patience):
+		require.FailNow(t, "the run was not stopped")
+	}
+}
+
+func TestRunsFollowTheManager(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	m.want(assignment("a", 1), assignment("b", 2))
+	one, two := e.next(t), e.next(t)
+	a, b := one, two
+	if a.job.ID != "a" {
+		a, b = two, one
+	}
+	require.Equal(t, engine.Job{
+		ID: "a", Incarnation: "inc", Epoch: 1, Step: "all", ChunkSize: 7, ParallelWorkers: 3,
+		Source: mysql.Config{Host: "source", Port: 3306, User: "u", Password: "p"}, Target: mysql.Config{Host: "target", Port: 3306, User: "u", Password: "p"},
+		Do: a.job.Do, Ignore: a.job.Ignore,
+	}, a.job)
+	require.Equal(t, "shop", a.job.Do[0].Schema)
+	require.Equal(t, "orders", a.job.Do[0].Tables[0].Name)
+
+	m.want(assignment("a", 3), assignment("b", 2))
+	ended(t, a)
+	require.EqualValues(t, 3, e.next(t).job.Epoch, "a new epoch is a new run")
+	require.NoError(t, b.ctx.Err(), "the other goes on")
+	m.want(assignment("a", 3))
+	ended(t, b)
+	require.Eventually(t, func() bool { return m.report("b") == nil && m.report("a") != nil }, patience, moment)
+	require.Empty(t, e)
+}
+
+func TestAFailureShowsAndHeals(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	m.want(assignment("a", 1))
+	e.next(t).end <- errors.New("the source is away")
+	require.Eventually(t, func() bool {
+		return m.report("a").GetState() == replicationv1.RunState_RUN_STATE_RETRYING && m.report("a").GetError() == "the source is away"
+	}, patience, moment)
+	again := e.next(t)
+	for _, target := range []string{"src", "dst"} {
+		log := m.log("a", target)
+		require.Equal(t, `Terminated: Exit Code: 2, Exit Message: "the source is away"`, log[0])
+		require.Regexp(t, `^Restarting: Task restarting in \d`, log[1])
+	}
+	again.reporter.Progress(engine.Progress{Stage: "job_stage_full", Percent: 10})
+	require.Equal(t, replicationv1.RunState_RUN_STATE_RETRYING, m.report("a").GetState(), "it may still fail at once")
+	again.reporter.Event("Driver", "job_stage_full")
+	require.Eventually(t, func() bool {
+		again.reporter.Progress(engine.Progress{Stage: "job_stage_full", Percent: 10})
+		return m.report("a").GetState() == replicationv1.RunState_RUN_STATE_RUNNING && m.report("a").GetError() == ""
+	}, patience, moment)
+	require.Equal(t, []string{"Started: Task started by client", "Driver: job_stage_full"}, m.log("a", "src")[2:])
+	require.InDelta(t, 10, m.report("a").GetCopiedPercent(), 0)
+}
+
+func TestACopyFinishes(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	a := assignment("a", 1)
+	a.Job.TaskStepName = "job_stage_full"
+	m.want(a)
+	e.next(t).end <- nil
+	require.Eventually(t, func() bool { return m.report("a").GetState() == replicationv1.RunState_RUN_STATE_FINISHED }, patience, moment)
+	require.Empty(t, e)
+}
+
+func TestAnEndThatNobodyAskedForIsAFailure(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	m.want(assignment("a", 1))
+	e.next(t).end <- nil
+	require.Eventually(t, func() bool { return m.report("a").GetError() == errEnded.Error() }, patience, moment)
+}
+
+func TestAPanicIsTheFailureOfOneJob(t *testing.T) {
+	t.Parallel()
+	r := &run{log: zap.NewNop(), engine: func(context.Context, engine.Job, engine.Reporter) error { panic("boom") }}
+	require.ErrorContains(t, r.try(t.Context()), "boom")
+}
+
+func TestEventsSurviveAnAbsentManager(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	a := assignment("a", 1)
+	a.StoredSequence = 40
+	m.want(a)
+	w := e.next(t)
+	m.leave(true)
+	for range 500 {
+		w.reporter.Event("Driver", strings.Repeat("ä", 10000))
+	}
+	w.reporter.Event("Driver", "the last")
+	m.leave(false)
+	require.Eventually(t, func() bool {
+		log := m.log("a", "dst")
+		return len(log) > 0 && log[len(log)-1] == "Driver: the last"
+	}, patience, moment)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events := m.events["a"]
+	require.LessOrEqual(t, len(events), maxEvents+1)
+	require.EqualValues(t, 541, events[len(events)-1].GetSequence(), "numbers go on from what is stored")
+	require.LessOrEqual(t, len(events[0].GetMessage()), 8192)
+}
+
+func TestANodeWithoutAnswersStopsItsRuns(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	m.lease = 200 * time.Millisecond
+	e := startNode(t, m)
+	m.want(assignment("a", 1))
+	w := e.next(t)
+	m.leave(true)
+	ended(t, w)
+	m.want(assignment("a", 2))
+	m.leave(false)
+	require.EqualValues(t, 2, e.next(t).job.Epoch)
+}
+
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	for failures, want := range map[int]time.Duration{1: 1, 2: 1, 3: 1, 4: 2, 5: 4, 6: 8, 7: 15, 8: 15, 1000000: 15} {
+		got := pauseAfter(failures, 2)
+		require.InDelta(t, float64(want*time.Second), float64(got), 0.2*float64(want*time.Second)+1, "after %d failures", failures)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	traffic := &replicationv1.MessageStatus{InMessages: 5}
+	now := time.Unix(0, 1620882952091441700)
+	idle := figures{traffic: traffic, now: now, Progress: engine.Progress{
+		Stage: "job_stage_incr", Percent: 100, CopiedRows: 4, Source: mysql.Position{File: "bin.2", Offset: 20, GTIDSet: "0-1-9"},
+		Executed: mysql.Position{File: "bin.1", Offset: 10, GTIDSet: "0-1-8"}, ReadTx: 9, ReadRows: 3, ExecTx: 8, ExecRows: 2, QueueCapacity: 128,
+	}}
+	common := &replicationv1.TaskStatus{
+		CurrentCoordinates: &replicationv1.Coordinates{
+			File: "bin.2", Position: 20, GtidSet: "0-1-8", RelayMasterLogFile: "bin.2", ReadMasterLogPos: 20, RetrievedGtidSet: "0-1-9",
+		},
+		DelayCount: &replicationv1.DelayCount{}, ProgressPct: "100.0", ExecMasterRowCount: 6, ExecMasterTxCount: 8, ReadMasterRowCount: 7, ReadMasterTxCount: 9,
+		Eta: "0s", Backlog: "0/128", ThroughputStatus: &replicationv1.Throughput{Time: 1}, NatsMessageStatus: traffic, BufferStatus: &replicationv1.BufferStatus{},
+		Stage: "Master has sent all binlog to slave; waiting for more updates", Timestamp: 1620882952091441700,
+	}
+	require.True(t, proto.Equal(common, idle.source()), "%v", idle.source())
+	require.Equal(t, "bin.1", idle.target().GetCurrentCoordinates().GetFile())
+	require.Equal(t, "Slave has read all relay log; waiting for more updates", idle.target().GetStage())
+
+	busy := idle
+	busy.Lag, busy.ETA, busy.QueueTransactions = 1500*time.Millisecond, 90*time.Second+time.Millisecond, 1
+	require.Equal(t, "1m30s", busy.target().GetEta())
+	require.Equal(t, "1/128", busy.target().GetBacklog())
+	require.True(t, proto.Equal(&replicationv1.DelayCount{Num: 1, Time: 1}, busy.target().GetDelayCount()))
+	require.Equal(t, "Reading event from the relay log", busy.target().GetStage())
+
+	nothing := figures{now: now}
+	require.Nil(t, nothing.source().GetCurrentCoordinates())
+	require.Equal(t, "0.0", nothing.source().GetProgressPct())
+	require.Equal(t, "Connecting to the instances", nothing.source().GetStage())
+	nothing.retrying = true
+	require.Equal(t, "Failed; waiting to be started again", nothing.source().GetStage())
+}
