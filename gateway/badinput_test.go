@@ -136,6 +136,7 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		{"broken form", form("/v2/job/migration/pause", "job_id=%zz"), 400, "body: is not a well-formed form"},
 		{"form that is not UTF-8", form("/v2/job/migration/pause", "job_id=%ff"), 400, "job_id: is not UTF-8"},
 		{"login without a password", post("/v2/login", `{"username":"a","tenant":"t","captcha_id":"c","captcha":"1"}`), 400, "password: "},
+		{"login in a wrapper", post("/v2/login", `{"migration_job_config":{}}`), 400, "migration_job_config: there is no such field"},
 		{"login by query", call{method: "POST", path: "/v2/login?username=a"}, 400, "username: there is no such query parameter"},
 		{"captcha as number", post("/v2/login", `{"captcha":36}`), 400, "captcha: must be text, got the number 36"},
 		// Content types, methods, paths and tokens.

@@ -99,17 +99,27 @@ func TestExamplesAnswerAsDocumented(t *testing.T) {
 		name  string
 		query string // where the document has no example request
 	}{
-		{"auth.captcha", ""}, {"auth.login", ""}, {"auth.user.current", ""},
-		{"replication.migration.create", ""}, {"replication.migration.list", ""}, {"replication.migration.detail", ""},
-		{"replication.migration.pause", ""}, {"replication.migration.resume", ""}, {"replication.migration.delete", ""},
-		{"nodes.list", ""}, {"monitor.task", ""},
-		{"mysql.schemas", mysql}, {"mysql.columns", mysql + "&mysql_schema=s&mysql_table=t"}, {"mysql.instance_connection", ""},
+		{"auth.captcha", ""},
+		{"auth.login", ""},
+		{"auth.user.current", ""},
+		{"replication.migration.create", ""},
+		{"replication.migration.list", ""},
+		{"replication.migration.detail", ""},
+		{"replication.migration.pause", ""},
+		{"replication.migration.resume", ""},
+		{"replication.migration.delete", ""},
+		{"nodes.list", ""},
+		{"monitor.task", ""},
+		{"mysql.schemas", mysql},
+		{"mysql.columns", mysql + "&mysql_schema=s&mysql_table=t"},
+		{"mysql.instance_connection", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			e := readExample(t, test.name)
 			c := e.call(t)
 			c.path += test.query
+			r.accepted(t, c)
 			got := r.do(t, c)
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			require.Equal(t, "application/json", got.header.Get("Content-Type"))

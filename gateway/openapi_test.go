@@ -47,3 +47,18 @@ func (r *rig) conforms(t *testing.T, request *http.Request, got reply) bool {
 	}), got.body)
 	return true
 }
+
+// accepted checks that the API document allows a request.
+func (r *rig) accepted(t *testing.T, c call) {
+	t.Helper()
+	r.loadDocument(t)
+	request, err := http.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", c.contentType)
+	found, variables, err := r.router.FindRoute(request)
+	require.NoError(t, err)
+	require.NoError(t, openapi3filter.ValidateRequest(t.Context(), &openapi3filter.RequestValidationInput{
+		Request: request, PathParams: variables, Route: found,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}))
+}

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestLargeBodiesAreRefusedUnread(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for _, known := range []bool{true, false} {
-		read := 0
+		var read atomic.Int64
 		body := io.LimitReader(countingZeros{&read}, 50<<20)
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+create, body)
 		require.NoError(t, err)
@@ -93,17 +94,17 @@ func TestLargeBodiesAreRefusedUnread(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
 		require.JSONEq(t, `{"message":"body: is larger than 1048576 bytes"}`, string(text))
-		require.Less(t, read, 20<<20, "most of the body was not even sent")
+		require.Less(t, read.Load(), int64(20<<20), "most of the body was not even sent")
 	}
 }
 
-type countingZeros struct{ read *int }
+type countingZeros struct{ read *atomic.Int64 }
 
 func (c countingZeros) Read(b []byte) (int, error) {
 	for i := range b {
 		b[i] = '0'
 	}
-	*c.read += len(b)
+	c.read.Add(int64(len(b)))
 	return len(b), nil
 }
 
@@ -243,6 +244,12 @@ func TestSettings(t *testing.T) {
 		require.NotEmpty(t, s.Help, s.Name)
 		require.True(t, strings.HasPrefix(s.Name, "OPSDECK_GATEWAY_"), s.Name)
 	}
+	t.Setenv("OPSDECK_GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8,::1/128")
+	t.Setenv("OPSDECK_GATEWAY_CORS_ORIGINS", "https://a.example,https://b.example")
+	cfg, err = app.Load[gateway.Config]()
+	require.NoError(t, err)
+	require.Len(t, cfg.TrustedProxies, 2)
+	require.Equal(t, []string{"https://a.example", "https://b.example"}, cfg.Origins)
 	t.Setenv("OPSDECK_GATEWAY_CERT", "/cert.pem")
 	_, err = app.Load[gateway.Config]()
 	require.ErrorContains(t, err, "OPSDECK_GATEWAY_KEY")

@@ -42,9 +42,10 @@ certify() {
 	rm "$3/tls.csr" "$3/tls.ext"
 }
 
-# What each service may say and hear on NATS; reader is for subscribers of events.
+# What each process may say and hear on NATS. Services take answers below _OPSDECK, where the subscriber cannot read along; worker
+# nodes only listen to wake-ups; the user subscriber reads events.
 nats_config() {
-	local dir=$1
+	local dir=$1 stream='"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS"'
 	cat <<-END
 		port: 4222
 		server_name: opsdeck
@@ -53,17 +54,19 @@ nats_config() {
 		authorization {
 		  users = [
 		    { user: auth, password: "$(cat "$dir/auth/nats")", permissions {
-		      publish: ["opsdeck.auth.>", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.STREAM.CREATE.EVENTS", "\$JS.API.STREAM.UPDATE.EVENTS"]
-		      subscribe: ["_INBOX.>"] } }
+		        publish: ["opsdeck.auth.>", $stream]
+		        subscribe: ["_OPSDECK.>"] } }
 		    { user: replication, password: "$(cat "$dir/replication/nats")", permissions {
-		      publish: ["opsdeck.replication.>", "wake.replication.>", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.STREAM.CREATE.EVENTS", "\$JS.API.STREAM.UPDATE.EVENTS"]
-		      subscribe: ["_INBOX.>"] } }
+		        publish: ["opsdeck.replication.>", "wake.replication.>", $stream]
+		        subscribe: ["_OPSDECK.>"] } }
 		    { user: worker, password: "$(cat "$dir/worker/nats")", permissions {
-		      publish: ["\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.STREAM.CREATE.EVENTS", "\$JS.API.STREAM.UPDATE.EVENTS"]
-		      subscribe: ["wake.replication.>", "_INBOX.>"] } }
-		    { user: reader, password: "$(cat "$dir/nats/reader")", permissions {
-		      publish: ["\$JS.API.INFO", "\$JS.API.STREAM.NAMES", "\$JS.API.STREAM.LIST", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.CONSUMER.>", "\$JS.ACK.EVENTS.>", "\$JS.FC.EVENTS.>"]
-		      subscribe: ["opsdeck.>", "_INBOX.>"] } }
+		        publish: { deny: [">"] }
+		        subscribe: ["wake.replication.>"] } }
+		    { user: subscriber, password: "$(cat "$dir/nats/subscriber")", permissions {
+		        publish: ["\$JS.API.INFO", "\$JS.API.STREAM.NAMES", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.CONSUMER.CREATE.EVENTS",
+		          "\$JS.API.CONSUMER.CREATE.EVENTS.>", "\$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.>", "\$JS.API.CONSUMER.INFO.EVENTS.>",
+		          "\$JS.API.CONSUMER.MSG.NEXT.EVENTS.>", "\$JS.ACK.EVENTS.>", "\$JS.FC.EVENTS.>"]
+		        subscribe: ["opsdeck.>", "_INBOX.>"] } }
 		  ]
 		}
 	END
@@ -87,7 +90,7 @@ make_secrets() {
 	random | tr -d '\n' | keep "$dir/postgres/superuser"
 	random | tr -d '\n' | keep "$dir/auth/admin-password"
 	random | tr -d '\n' | keep "$dir/worker/nats"
-	random | tr -d '\n' | keep "$dir/nats/reader"
+	random | tr -d '\n' | keep "$dir/nats/subscriber"
 	random | tr -d '\n' | keep "$dir/worker/service-secret"
 	printf 'replication-worker %s\n' "$(cat "$dir/worker/service-secret")" >"$dir/auth/service.keys"
 	nats_config "$dir" >"$dir/nats/nats.conf"

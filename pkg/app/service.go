@@ -29,7 +29,7 @@ type ServiceConfig struct {
 	SealKeys        string         `env:"SEAL_KEYS,required" help:"Path of the file of keys that secrets are sealed with in the database: one base64 key of 32 bytes per line, newest first. Readable by the service's user only."`
 	TrustedGateways []netip.Prefix `env:"TRUSTED_GATEWAYS" envDefault:"127.0.0.0/8,::1/128" help:"Networks whose word on a client's address is believed, separated by commas."`
 	RequestTimeout  time.Duration  `env:"REQUEST_TIMEOUT" envDefault:"30s" help:"Longest a call may take."`
-	MaxMessage      int            `env:"MAX_MESSAGE" envDefault:"4194304" help:"Largest request or answer, in bytes."`
+	MaxMessage      int            `env:"MAX_MESSAGE" envDefault:"16777216" help:"Largest request or answer, in bytes."`
 	Drain           time.Duration  `env:"DRAIN" envDefault:"10s" help:"How long calls and jobs under way may take to finish when the service is told to stop."`
 	TLS             rpc.TLSConfig  `envPrefix:""`
 }

@@ -3,13 +3,20 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
+
+// reconnect keeps callers from waiting for a service that is back: gRPC's own pauses grow to two minutes.
+var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
+
+const connectTimeout = 5 * time.Second
 
 // TokenSource supplies the token of a service that calls in its own name.
 type TokenSource interface {
@@ -34,6 +41,7 @@ func Dial(cfg ClientConfig) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient(cfg.Target,
 		grpc.WithTransportCredentials(creds),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: connectTimeout}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxMessage), grpc.MaxCallSendMsgSize(cfg.MaxMessage)),
 		grpc.WithUnaryInterceptor(carry.unary), grpc.WithStreamInterceptor(carry.stream))
 	if err != nil {

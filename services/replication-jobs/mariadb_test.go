@@ -84,8 +84,7 @@ func TestRowsArrive(t *testing.T) {
 	source, target := mysqltest.Start(t, 1), mysqltest.Start(t, 2)
 	fill(t, source)
 	m := startManager(t)
-	data := shortDir(t)
-	stop := m.startWorker(data)
+	m.startWorker(shortDir(t))
 	id := m.create(admin, "real", between(source, target))
 	m.requireSame(source, target, id)
 
@@ -106,17 +105,25 @@ func TestRowsArrive(t *testing.T) {
 		require.Equal(t, "100.0", status.GetTasksStatus().GetProgressPct())
 		require.NotEmpty(t, status.GetTasksStatus().GetCurrentCoordinates().GetGtidSet())
 	}
+}
 
-	// Paused, nothing moves; resumed, it goes on.
-	jobs := m.jobs(admin)
-	_, err := jobs.PauseJob(t.Context(), &replicationv1.PauseJobRequest{JobType: "migration", JobId: id})
-	require.NoError(t, err)
+func TestWhatWasStoppedGoesOn(t *testing.T) {
+	t.Parallel()
+	source, target := mysqltest.Start(t, 1), mysqltest.Start(t, 2)
+	fill(t, source)
+	m := startManager(t)
+	data := shortDir(t)
+	stop := m.startWorker(data)
+	id := m.create(admin, "real", between(source, target))
+	m.requireSame(source, target, id)
+
+	// Paused, nothing moves, also not after a restart of the worker; resumed, it goes on.
+	m.do(pause, id)
 	stop() // whatever the worker did before it heard of the pause is done
 	insertOrders(t, source, 6000, 6001)
 	m.startWorker(data)
 	require.NotEqual(t, source.Checksums(t, "shop"), target.Checksums(t, "shop"))
-	_, err = jobs.ResumeJob(t.Context(), &replicationv1.ResumeJobRequest{JobType: "migration", JobId: id})
-	require.NoError(t, err)
+	m.do(resume, id)
 	m.requireSame(source, target, id)
 
 	// A target that dies shows, and heals.
@@ -128,8 +135,7 @@ func TestRowsArrive(t *testing.T) {
 	require.Eventually(t, func() bool { return m.status(id) == "running" }, patience, moment)
 
 	// A deleted job leaves nothing on the target, and one of its name starts from scratch.
-	_, err = jobs.DeleteJob(t.Context(), &replicationv1.DeleteJobRequest{JobType: "migration", JobId: id})
-	require.NoError(t, err)
+	m.do(remove, id)
 	session := target.Connect(t)
 	require.Eventually(t, func() bool { return progressRows(t, session) == 0 }, patience, moment)
 	target.Exec(t, "DROP DATABASE shop")

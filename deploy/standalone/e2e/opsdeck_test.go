@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,6 +90,20 @@ func (o *opsdeck) login(t testing.TB) {
 	o.token = o.signIn(t, "platform", "admin", o.password)
 }
 
+// end stops what is left of the standalone, with the database that it has started. It is for clean-up.
+func (o *opsdeck) end() error {
+	if o.process == nil || !o.running() {
+		return nil
+	}
+	err := o.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-o.exited:
+		return err
+	case <-time.After(stopPatience):
+	}
+	return errors.Join(err, o.process.end(), fmt.Errorf("opsdeck did not stop within %v of SIGTERM", stopPatience))
+}
+
 // secret reads a secret that standalone has made in its data directory.
 func (o *opsdeck) secret(t testing.TB, name string) string {
 	t.Helper()
@@ -109,8 +124,8 @@ func (o *opsdeck) worker(t testing.TB, out *output) *process {
 		"OPSDECK_WORKER_SECRET_FILE=" + secret("replication-worker"),
 		"OPSDECK_WORKER_DATA=" + filepath.Join(filepath.Dir(o.data), "worker"),
 		"OPSDECK_WORKER_NATS_URL=nats://" + o.nats,
-		"OPSDECK_WORKER_NATS_USER=opsdeck",
-		"OPSDECK_WORKER_NATS_PASSWORD_FILE=" + secret("opsdeck"),
+		"OPSDECK_WORKER_NATS_USER=nats-worker",
+		"OPSDECK_WORKER_NATS_PASSWORD_FILE=" + secret("nats-worker"),
 	})
 }
 

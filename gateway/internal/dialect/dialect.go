@@ -10,6 +10,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
+	"github.com/opsdeck/opsdeck/gateway/internal/route"
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
@@ -67,9 +68,14 @@ func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
 	return JSON
 }
 
-// Request returns how bodies become messages, given the fields that come from the path.
-func (d *Dialect) Request(reserved []string) wire.Request {
-	return wire.Request{Wrappers: d.wrappers, Reserved: reserved}
+// Request returns how the bodies and queries of a route become messages. Only a body that is one thing, and not a list of
+// fields, may stand under a name of its own.
+func (d *Dialect) Request(r *route.Route) wire.Request {
+	request := wire.Request{Reserved: r.Variables}
+	if r.Body != "*" {
+		request.Wrappers = d.wrappers
+	}
+	return request
 }
 
 // Aliases returns the second names of query parameters, each with the name it stands for.
@@ -88,15 +94,12 @@ func (d *Dialect) Failure(f *fault.Fault) (int, []byte) {
 	return d.failure(nil, Status(f), f)
 }
 
-// bearer returns the token behind one of the schemes, or the whole header when bare is true and there is no scheme.
-func bearer(bare bool, schemes ...string) func(string) string {
+// bearer returns the token behind one of the schemes, or the whole header when it has no scheme.
+func bearer(schemes ...string) func(string) string {
 	return func(authorization string) string {
 		scheme, token, found := strings.Cut(authorization, " ")
 		if !found {
-			if bare {
-				return authorization
-			}
-			return ""
+			return authorization
 		}
 		for _, s := range schemes {
 			if strings.EqualFold(s, scheme) {

@@ -43,9 +43,17 @@ func TestPathsBelongToDialects(t *testing.T) {
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ dialect, header, want string }{
-		{"dtle", "", ""}, {"dtle", "abc", "abc"}, {"dtle", "Bearer abc", "abc"}, {"dtle", "bEARER  abc ", "abc"}, {"dtle", "Basic abc", ""},
-		{"dtle", "Token abc", ""}, {"openc3", "Bearer abc", "abc"}, {"opsapi", "Token abc", "abc"}, {"opsapi", "Bearer abc", "abc"},
-		{"optimus", "abc", "abc"}, {"optimus", "Bearer abc", "abc"},
+		{"dtle", "", ""},
+		{"dtle", "abc", "abc"},
+		{"dtle", "Bearer abc", "abc"},
+		{"dtle", "bEARER  abc ", "abc"},
+		{"dtle", "Basic abc", ""},
+		{"dtle", "Token abc", ""},
+		{"openc3", "Bearer abc", "abc"},
+		{"opsapi", "Token abc", "abc"},
+		{"opsapi", "Bearer abc", "abc"},
+		{"optimus", "abc", "abc"},
+		{"optimus", "Bearer abc", "abc"},
 	} {
 		r := &http.Request{Header: http.Header{"Authorization": {test.header}}}
 		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Token(r), "%+v", test)
@@ -104,38 +112,52 @@ func TestFailures(t *testing.T) {
 	}{
 		{
 			fault.Invalid("name", "must be \"x\""),
-			want{400, `{"message":"name: must be \"x\""}`}, want{200, `{"stat":false,"info":"name: must be \"x\""}`},
-			want{400, `{"error_code":10001,"message":"name: must be \"x\""}`}, want{400, `{"status":false,"code":400,"message":"name: must be \"x\""}`},
+			want{400, `{"message":"name: must be \"x\""}`},
+			want{200, `{"stat":false,"info":"name: must be \"x\""}`},
+			want{400, `{"error_code":10001,"message":"name: must be \"x\""}`},
+			want{400, `{"status":false,"code":400,"message":"name: must be \"x\""}`},
 		},
 		{
 			fault.Unauthenticated("TOKEN_EXPIRED", "log in"),
-			want{401, `{"message":"log in"}`}, want{200, `{"stat":false,"code":10000}`},
-			want{401, `{"error_code":10002,"message":"log in"}`}, want{401, `{"status":false,"code":401,"message":"log in"}`},
+			want{401, `{"message":"log in"}`},
+			want{200, `{"stat":false,"code":10000}`},
+			want{401, `{"error_code":10002,"message":"log in"}`},
+			want{401, `{"status":false,"code":401,"message":"log in"}`},
 		},
 		{
 			fault.Denied("FORBIDDEN", "no"),
-			want{403, `{"message":"no"}`}, want{200, `{"stat":false,"info":"no"}`},
-			want{403, `{"error_code":10003,"message":"no"}`}, want{403, `{"status":false,"code":403,"message":"no"}`},
+			want{403, `{"message":"no"}`},
+			want{200, `{"stat":false,"info":"no"}`},
+			want{403, `{"error_code":10003,"message":"no"}`},
+			want{403, `{"status":false,"code":403,"message":"no"}`},
 		},
 		{
 			fault.NotFound("JOB_NOT_FOUND", "no job"),
-			want{404, `{"message":"no job"}`}, want{200, `{"stat":false,"info":"no job"}`},
-			want{404, `{"error_code":10004,"message":"no job"}`}, want{404, `{"status":false,"code":404,"message":"no job"}`},
+			want{404, `{"message":"no job"}`},
+			want{200, `{"stat":false,"info":"no job"}`},
+			want{404, `{"error_code":10004,"message":"no job"}`},
+			want{404, `{"status":false,"code":404,"message":"no job"}`},
 		},
 		{
 			&fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "nothing"},
-			want{404, `{"message":"nothing"}`}, want{404, `{"stat":false,"info":"nothing"}`},
-			want{404, `{"error_code":10004,"message":"nothing"}`}, want{404, `{"status":false,"code":404,"message":"nothing"}`},
+			want{404, `{"message":"nothing"}`},
+			want{404, `{"stat":false,"info":"nothing"}`},
+			want{404, `{"error_code":10004,"message":"nothing"}`},
+			want{404, `{"status":false,"code":404,"message":"nothing"}`},
 		},
 		{
 			fault.Conflict("JOB_EXISTS", "twice"),
-			want{409, `{"message":"twice"}`}, want{200, `{"stat":false,"info":"twice"}`},
-			want{409, `{"error_code":10006,"message":"twice"}`}, want{409, `{"status":false,"code":409,"message":"twice"}`},
+			want{409, `{"message":"twice"}`},
+			want{200, `{"stat":false,"info":"twice"}`},
+			want{409, `{"error_code":10006,"message":"twice"}`},
+			want{409, `{"status":false,"code":409,"message":"twice"}`},
 		},
 		{
 			&fault.Fault{Code: codes.Internal, Reason: "INTERNAL", Message: "oops"},
-			want{500, `{"message":"oops"}`}, want{500, `{"stat":false,"info":"oops"}`},
-			want{500, `{"error_code":10000,"message":"oops"}`}, want{500, `{"status":false,"code":500,"message":"oops"}`},
+			want{500, `{"message":"oops"}`},
+			want{500, `{"stat":false,"info":"oops"}`},
+			want{500, `{"error_code":10000,"message":"oops"}`},
+			want{500, `{"status":false,"code":500,"message":"oops"}`},
 		},
 	} {
 		for name, w := range map[string]want{"dtle": test.dtle, "openc3": test.openc3, "opsapi": test.opsapi, "optimus": test.optimus} {

@@ -17,7 +17,7 @@ const (
 var dtle = &Dialect{
 	Name:     "dtle",
 	prefixes: []string{"/v2"},
-	token:    bearer(true, "Bearer"),
+	token:    bearer("Bearer"),
 	encodings: map[protoreflect.FullName]Encoding{
 		auth + ".SessionService.CreateCaptcha": JSON | Form | Query,
 		auth + ".SessionService.Login":         JSON | Form,

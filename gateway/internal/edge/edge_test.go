@@ -116,7 +116,7 @@ func TestLogLineHasNoSecrets(t *testing.T) {
 		text, _ := field.(string)
 		require.NotContains(t, text, "s3cret")
 	}
-	require.Equal(t, "/v2/{x} GET 418", series(t, registry))
+	require.Equal(t, "route=/v2/{x} method=GET status=418", series(t, registry))
 }
 
 // series returns the labels of the only series of the duration metric.
@@ -133,7 +133,7 @@ func series(t *testing.T, registry *prometheus.Registry) string {
 		for _, label := range family.GetMetric()[0].GetLabel() {
 			labels[label.GetName()] = label.GetValue()
 		}
-		return labels["route"] + " " + labels["method"] + " " + labels["status"]
+		return "route=" + labels["route"] + " method=" + labels["method"] + " status=" + labels["status"]
 	}
 	return ""
 }
@@ -143,7 +143,7 @@ func TestMadeUpMethodsAndPathsMakeNoSeries(t *testing.T) {
 	h, _, registry := wrap(t, edge.Config{}, func(http.ResponseWriter, *http.Request) {})
 	do(t, h, "BREW", "/one", "", nil)
 	do(t, h, "FOO", "/two", "", nil)
-	require.Equal(t, "other other 200", series(t, registry))
+	require.Equal(t, "route=other method=other status=200", series(t, registry))
 }
 
 func TestPanicBecomesAnAnswer(t *testing.T) {

@@ -68,8 +68,7 @@ func (ex *exchange) readQuery(values url.Values) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	reserved := ex.dialect.Request(ex.route.Variables)
-	if err := reserved.DecodeValues(values, "query parameter", ex.route.Input.New()); err != nil {
+	if err := ex.dialect.Request(ex.route).DecodeValues(values, "query parameter", ex.route.Input.New()); err != nil {
 		return "", err
 	}
 	return values.Encode(), nil
@@ -112,7 +111,7 @@ func (b *body) decodeInto(into any) error {
 	if err != nil {
 		return unreadable(err)
 	}
-	request := b.dialect.Request(b.route.Variables)
+	request := b.dialect.Request(b.route)
 	if b.fields {
 		values, err := url.ParseQuery(string(data))
 		if err != nil {

@@ -97,7 +97,7 @@ func TestPlainJSONMeansTheSameToProtojson(t *testing.T) {
 	plain := wire.NewEncoder(wire.Rules{})
 	for seed := range uint64(300) {
 		for _, m := range messages() {
-			fill(rand.New(rand.NewPCG(seed, 1)), m.ProtoReflect(), 4) //nolint:gosec // a test that can be repeated
+			fill(rand.New(rand.NewPCG(seed, 1)), m.ProtoReflect(), 4)
 			text, err := plain.Append(nil, m.ProtoReflect(), nil)
 			require.NoError(t, err)
 
@@ -247,7 +247,7 @@ func FuzzEncode(f *testing.F) {
 	plain := wire.NewEncoder(wire.Rules{})
 	f.Fuzz(func(t *testing.T, seed uint64, text string) {
 		m := &replicationv1.GetJobResponse{}
-		fill(rand.New(rand.NewPCG(seed, 2)), m.ProtoReflect(), 4) //nolint:gosec // a test that can be repeated
+		fill(rand.New(rand.NewPCG(seed, 2)), m.ProtoReflect(), 4)
 		text = strings.ToValidUTF8(text, "")
 		m.TaskLogs = append(m.TaskLogs, &replicationv1.TaskLog{Address: text})
 		out, err := plain.Append(nil, m.ProtoReflect(), nil)

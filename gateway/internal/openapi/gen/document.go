@@ -100,7 +100,7 @@ func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	}
 	op := openapi3.NewOperation()
 	op.OperationID, op.Tags = said.ID, said.Tags
-	op.Summary, op.Description, _ = strings.Cut(strings.TrimSpace(said.Summary+"\n"+said.Description), "\n")
+	op.Summary, op.Description = sentences(said.Summary + " " + said.Description)
 	if r.Public {
 		op.Security = openapi3.NewSecurityRequirements()
 	}
@@ -109,6 +109,16 @@ func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	failure := openapi3.NewResponse().WithDescription("It failed.").WithJSONSchema(envelope.failure())
 	op.Responses = openapi3.NewResponses(openapi3.WithStatus(200, &openapi3.ResponseRef{Value: success}), openapi3.WithName("default", failure))
 	return op
+}
+
+// sentences cuts the first sentence off a comment.
+func sentences(comment string) (first, rest string) {
+	comment = strings.Join(strings.Fields(comment), " ")
+	first, rest, more := strings.Cut(comment, ". ")
+	if more {
+		first += "."
+	}
+	return first, rest
 }
 
 func (b *builder) parameters(op *openapi3.Operation, r *route.Route, d *dialect.Dialect, said operation) {
@@ -141,6 +151,9 @@ func (b *builder) parameters(op *openapi3.Operation, r *route.Route, d *dialect.
 	body := openapi3.NewRequestBody().WithContent(content).WithRequired(accepted&dialect.Query == 0)
 	if accepted&dialect.Query != 0 {
 		body.Description = "The fields may stand in the query instead."
+	}
+	if names := d.Request(r).Wrappers; len(names) > 0 {
+		body.Description = "The object may also be the only member of another, named " + strings.Join(names, " or ") + "."
 	}
 	op.RequestBody = &openapi3.RequestBodyRef{Value: body}
 }

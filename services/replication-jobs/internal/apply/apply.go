@@ -24,7 +24,7 @@ import (
 const (
 	defaultMerge = 1000
 	// mergeBytes bounds the log that one target transaction merges.
-	mergeBytes = 4 << 20
+	mergeBytes = 8 << 20
 	// idleSave is how often the position is stored while no selected table changes.
 	idleSave = time.Second
 )
@@ -42,7 +42,7 @@ type Config struct {
 	Selection ddl.Selection
 	// Handover says how to treat what a copy has seen already; nil when there is nothing to mind.
 	Handover *progress.Handover
-	// Merge is how many source transactions one target transaction may hold; 0 means 200, 1 keeps them one to one.
+	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
 	// Event tells the operator of things worth knowing that do not stop the job.
 	Event  func(kind, message string)

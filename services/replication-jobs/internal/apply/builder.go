@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -113,6 +114,10 @@ func (b *builder) add(ctx context.Context, rows *binlog.Rows, at mysql.Point) er
 		return nil
 	}
 	table, err := b.tables.table(ctx, rows)
+	if errors.Is(err, mysql.ErrNoTable) && isSequence(rows) {
+		b.applier.event("sequence_ignored", "sequence %s.%s does not exist at the target: its values are not replicated", rows.Schema, rows.Table)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Po
 	if err != nil {
 		return fmt.Errorf("statement at %s: %w: %s", t.Definition.Position, err, ddl.Excerpt(t.Definition.Text))
 	}
-	if t.Definition.Kind == ddl.Ignored {
+	if t.Definition.What != "" && (t.Definition.Session.Schema == "" || b.applier.cfg.Selection.Schema(t.Definition.Session.Schema)) {
 		b.applier.event("ddl_ignored", "%s is not replicated: %s", t.Definition.What, ddl.Excerpt(t.Definition.Text))
 	}
 	if ok {

@@ -161,7 +161,7 @@ func (e *executor) warnings(s *statement) error {
 		if err != nil {
 			return fmt.Errorf("read the warnings: %w", err)
 		}
-		if code == gomysql.ER_WARN_DEPRECATED_SYNTAX || code == gomysql.WARN_DATA_TRUNCATED && s.emptyEnum {
+		if code == gomysql.WARN_DATA_TRUNCATED && s.emptyEnum {
 			continue
 		}
 		return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(

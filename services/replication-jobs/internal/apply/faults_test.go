@@ -46,6 +46,7 @@ func TestConflicts(t *testing.T) {
 		"shape":         {"ALTER TABLE t MODIFY v VARCHAR(20)", "INSERT INTO t VALUES (9, 9)", []string{"column v of table shape.t is varchar(20) at the target"}},
 		"narrow":        {"ALTER TABLE t MODIFY v TINYINT", "INSERT INTO t VALUES (9, 900)", []string{"does not take a value of the source as it is", "Out of range"}},
 		"dropped":       {"DROP TABLE t", "INSERT INTO t VALUES (9, 900)", []string{"dropped.t does not exist"}},
+		"image":         {"SELECT 1", "SET STATEMENT binlog_row_image = 'MINIMAL' FOR UPDATE t SET v = 5 WHERE id = 1", []string{"the log leaves out column", "set binlog_row_image=FULL"}},
 		"statement":     {"DROP TABLE n", "ALTER TABLE n ADD COLUMN z INT", []string{"ALTER TABLE n ADD COLUMN z INT", "doesn't exist"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,4 +176,30 @@ func TestDefinitionLeftRunningIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	<-stopped
 	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'leftrunning'"))
+}
+
+func TestSequences(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "sequences")
+	j.at(t, j.source, "CREATE SEQUENCE sequences.older")
+	j.start = j.position(t)
+	j.write(t, "SELECT NEXTVAL(older)", "CREATE SEQUENCE s CACHE 10", "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (NEXTVAL(s)), (NEXTVAL(s))")
+	stats, err := j.run(t)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, stats.Definitions)
+	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM sequences.t"))
+	require.NotEmpty(t, j.events)
+	require.Contains(t, j.events[0], "sequences.older")
+}
+
+func TestDefinitionsOfOtherSessions(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "sessions")
+	j.write(t, "SET NAMES gbk", "CREATE TABLE `\xd3\xc3\xbb\xa7` (`\xb1\xe0` INT PRIMARY KEY, v VARCHAR(10) CHARACTER SET gbk DEFAULT '\xd6\xd0\xce\xc4') COMMENT '\xb1\xed'",
+		"INSERT INTO `\xd3\xc3\xbb\xa7` (`\xb1\xe0`) VALUES (1)", "SET NAMES utf8mb4", "SET sql_mode = 'ANSI_QUOTES'", `CREATE TABLE "quoted" ("a" INT DEFAULT 1)`,
+		"SET sql_mode = ''", "CREATE TABLE lenient (d DATE NOT NULL DEFAULT '0000-00-00')")
+	j.converge(t)
+	const definitions = "SELECT GROUP_CONCAT(column_name, ':', IFNULL(column_default, '-') ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema = 'sessions'"
+	require.Contains(t, value(t, j.target, definitions), "编")
+	require.Equal(t, value(t, j.source, definitions), value(t, j.target, definitions))
 }

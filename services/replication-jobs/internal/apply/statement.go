@@ -43,8 +43,7 @@ func (c *changes) statements() ([]statement, error) {
 	if err := w.deletes(deleted, c.mode == progress.Strict); err != nil {
 		return nil, err
 	}
-	suffix, perRow := " ON DUPLICATE KEY UPDATE "+c.table.assign, int64(2)
-	if err := w.inserts("INSERT", updated, suffix, perRow, binlog.Update); err != nil {
+	if err := w.inserts("INSERT", updated, c.table.upsert, 2, binlog.Update); err != nil {
 		return nil, err
 	}
 	verb, perRow := "INSERT", int64(1)

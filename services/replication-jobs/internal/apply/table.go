@@ -26,7 +26,7 @@ type table struct {
 	cascades bool
 
 	list   string // the writable columns, for INSERT
-	assign string // the writable columns as c = VALUES(c), for ON DUPLICATE KEY UPDATE
+	upsert string // what makes an upsert of an INSERT
 
 	checked []byte // the source's column types that were last found to fit
 }
@@ -91,7 +91,7 @@ func (c *catalog) load(ctx context.Context, schema, name string) (*table, error)
 	if err != nil {
 		return nil, err
 	}
-	t := newTable(definition)
+	t := newTable(definition, aliases(c.conn))
 	unique, err := c.count(`SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
 		WHERE table_schema = ? AND table_name = ? AND non_unique = 0`, schema, name)
 	if err != nil {
@@ -116,7 +116,16 @@ func (c *catalog) count(query, schema, name string) (int64, error) {
 	return r.GetInt(0, 0)
 }
 
-func newTable(definition *mysql.Table) *table {
+// aliases reports whether the server names new rows by an alias, since MySQL 8.0.19, where VALUES() draws a warning for each use.
+func aliases(conn *mysql.Conn) bool {
+	if conn.Flavor.Name() != gomysql.MySQLFlavor {
+		return false
+	}
+	order, err := conn.CompareServerVersion("8.0.19")
+	return err == nil && order >= 0
+}
+
+func newTable(definition *mysql.Table, alias bool) *table {
 	t := &table{Table: definition, name: mysql.QuoteTable(definition.Schema, definition.Name), key: definition.Key()}
 	var names, assignments []string
 	for _, c := range definition.Columns {
@@ -124,13 +133,21 @@ func newTable(definition *mysql.Table) *table {
 		t.columns = append(t.columns, column{Column: c, name: quoted, length: binaryLength(c)})
 		if !c.Generated {
 			names = append(names, quoted)
-			assignments = append(assignments, quoted+"=VALUES("+quoted+")")
+			if alias {
+				assignments = append(assignments, quoted+"=opsdeck_new."+quoted)
+			} else {
+				assignments = append(assignments, quoted+"=VALUES("+quoted+")")
+			}
 		}
 	}
 	if slices.ContainsFunc(t.key, func(i int) bool { return definition.Columns[i].Generated }) {
 		t.key = nil
 	}
-	t.list, t.assign = strings.Join(names, ","), strings.Join(assignments, ",")
+	t.list = strings.Join(names, ",")
+	t.upsert = " ON DUPLICATE KEY UPDATE " + strings.Join(assignments, ",")
+	if alias {
+		t.upsert = " AS opsdeck_new" + t.upsert
+	}
 	return t
 }
 
@@ -171,6 +188,16 @@ func (t *table) fits(source []byte) error {
 	}
 	t.checked = bytes.Clone(source)
 	return nil
+}
+
+// sequenceTypes are the columns of a MariaDB sequence, which is logged as a table of one row.
+var sequenceTypes = []byte{
+	gomysql.MYSQL_TYPE_LONGLONG, gomysql.MYSQL_TYPE_LONGLONG, gomysql.MYSQL_TYPE_LONGLONG, gomysql.MYSQL_TYPE_LONGLONG,
+	gomysql.MYSQL_TYPE_LONGLONG, gomysql.MYSQL_TYPE_LONGLONG, gomysql.MYSQL_TYPE_TINY, gomysql.MYSQL_TYPE_LONGLONG,
+}
+
+func isSequence(rows *binlog.Rows) bool {
+	return rows.Kind == binlog.Insert && bytes.Equal(rows.ColumnTypes, sequenceTypes)
 }
 
 // The types of MariaDB's COMPRESSED columns.

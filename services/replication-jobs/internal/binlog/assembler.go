@@ -186,7 +186,7 @@ func (a *assembler) query(e *replication.BinlogEvent, event *replication.QueryEv
 	case "XA":
 		return ErrXA
 	}
-	return a.define(e, event, text)
+	return a.define(e, event)
 }
 
 // rollback ends a transaction without effect; ROLLBACK TO would leave part of it, which cannot be told from the rest.
@@ -200,8 +200,12 @@ func (a *assembler) rollback(e *replication.BinlogEvent, text string) error {
 }
 
 // define handles a statement. It is a transaction of its own, or the CREATE TABLE at the head of the rows that fill the table.
-func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryEvent, text string) error {
+func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryEvent) error {
 	session := parseSession(string(event.Schema), event.StatusVars)
+	text, err := session.unicode(event.Query)
+	if err != nil {
+		return fmt.Errorf("statement at %s: %w", a.position(e), err)
+	}
 	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes()})
 	if err != nil {
 		if systemSchema(session.Schema) {

@@ -210,3 +210,17 @@ func TestBudget(t *testing.T) {
 	b.close()
 	require.False(t, <-acquired)
 }
+
+func TestStatementsInOtherCharacterSets(t *testing.T) {
+	t.Parallel()
+	for id, text := range map[uint16]string{28: "\xd3\xc3\xbb\xa7", 8: "t\xe9", 45: "用户", 250: "\xd3\xc3\xbb\xa7"} {
+		s := Session{HasCharset: true, ClientCharset: id}
+		got, err := s.unicode([]byte(text))
+		require.NoError(t, err)
+		require.Contains(t, []string{"用户", "té"}, got)
+		require.EqualValues(t, 45, s.ClientCharset)
+	}
+	s := Session{HasCharset: true, ClientCharset: 33}
+	_, err := s.unicode([]byte("\xd3\xc3"))
+	require.ErrorIs(t, err, errCharset)
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // hopeless are errors that reading again would meet again.
-var hopeless = []error{ErrXA, ErrIncident, ErrRolledBack, errPartial, ddl.ErrUnknown, ddl.ErrRowFormat}
+var hopeless = []error{ErrXA, ErrIncident, ErrRolledBack, errPartial, errCharset, ddl.ErrUnknown, ddl.ErrRowFormat}
 
 // explain puts an error of the stream in words for the operator.
 func explain(err error) error {

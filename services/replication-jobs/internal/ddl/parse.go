@@ -89,7 +89,7 @@ func (p *parser) acceptAny(keywords ...string) {
 func (p *parser) parse() error {
 	switch verb := p.take(); {
 	case verb.kind == tokenEnd:
-		return p.ignore("comment")
+		return p.ignore("")
 	case verb.is("CREATE"):
 		return p.create()
 	case verb.is("ALTER"):
@@ -114,10 +114,10 @@ func (p *parser) other(verb string) error {
 	switch verb {
 	case "GRANT", "REVOKE":
 		return p.ignore("privileges")
-	case "ANALYZE", "OPTIMIZE", "REPAIR", "FLUSH", "CHECK":
-		return p.ignore("maintenance")
-	case "SET", "INSTALL", "UNINSTALL", "SAVEPOINT", "RELEASE", "KILL":
-		return p.ignore("session")
+	case "SET":
+		return p.ignore("setting")
+	case "ANALYZE", "OPTIMIZE", "REPAIR", "FLUSH", "CHECK", "INSTALL", "UNINSTALL":
+		return p.ignore("")
 	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "WITH":
 		return ErrRowFormat
 	default:
@@ -136,12 +136,13 @@ func (p *parser) create() error {
 	case p.accept("DATABASE"), p.accept("SCHEMA"):
 		return p.database(CreateDatabase)
 	case p.accept("TEMPORARY"):
-		return p.ignore("temporary table")
+		return p.ignore("")
 	case p.accept("TABLE"), p.accept("SEQUENCE"):
 		p.statement.Kind = CreateTable
 		if err := p.table(); err != nil {
 			return err
 		}
+		p.standAlone()
 		return p.like()
 	}
 	p.acceptAny("ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR")
@@ -149,6 +150,14 @@ func (p *parser) create() error {
 		return p.index(CreateIndex)
 	}
 	return p.definition()
+}
+
+// standAlone removes START TRANSACTION from the end of the text, with which MySQL 8 ties the definition to the rows that follow it.
+func (p *parser) standAlone() {
+	n := len(p.tokens)
+	if n > 2 && p.tokens[n-1].is("TRANSACTION") && p.tokens[n-2].is("START") {
+		p.statement.Text = trim(p.statement.Text[:p.tokens[n-2].start])
+	}
 }
 
 func (p *parser) like() error {
@@ -187,7 +196,7 @@ func (p *parser) drop() error {
 	case p.accept("DATABASE"), p.accept("SCHEMA"):
 		return p.database(DropDatabase)
 	case p.accept("TEMPORARY"):
-		return p.ignore("temporary table")
+		return p.ignore("")
 	case p.accept("TABLE"), p.accept("TABLES"), p.accept("SEQUENCE"):
 		p.statement.Kind = DropTable
 		return p.tables()

@@ -42,7 +42,8 @@ type Statement struct {
 	Kind Kind
 	// Text is what the source executed.
 	Text string
-	// What names the object of an ignored statement: "view", "user", "table maintenance".
+	// What names the object of an ignored statement, "view" or "user"; it is empty where there is nothing to miss at the target, as
+	// with maintenance and temporary tables.
 	What string
 	// Schema is the schema of a database statement.
 	Schema string

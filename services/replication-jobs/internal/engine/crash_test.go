@@ -21,7 +21,7 @@ import (
 var crashSchema = []string{
 	"SET NAMES utf8mb4", "CREATE DATABASE app",
 	`CREATE TABLE app.orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, sku INT NOT NULL, state ENUM('new','paid','sent') NOT NULL,
-		amount DECIMAL(12,2), note VARCHAR(60) CHARACTER SET gbk, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), total DECIMAL(14,2) AS (amount * 2) STORED, UNIQUE (sku))`,
+		amount DECIMAL(12,2), note VARCHAR(60) CHARACTER SET gbk, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), UNIQUE (sku))`,
 	"CREATE TABLE app.parts (a INT, b VARCHAR(20), v DOUBLE, PRIMARY KEY (b, a))",
 	"CREATE TABLE app.log (at INT, message VARCHAR(40))",
 	"CREATE TABLE app.named (name VARCHAR(40) COLLATE utf8mb4_unicode_ci PRIMARY KEY, doc JSON, n INT)",

@@ -97,10 +97,12 @@ func TestCopy(t *testing.T) {
 
 func testTypes(t *testing.T, f *fixture) {
 	f.source.Exec(t, typeStatements...)
-	opt, _ := f.options(t, "types", 1, "types")
+	opt, _ := f.options(t, "types", 1, "types", "types_generated")
 	_, err := fullcopy.New(opt).Run(t.Context())
 	require.NoError(t, err)
 	f.requireEqual(t, "types")
+	require.Equal(t, "1,2,3,4,3;4,NULL,NULL,NULL,5",
+		one(t, f.target, "SELECT GROUP_CONCAT(CONCAT_WS(',', id, COALESCE(v, 'NULL'), COALESCE(gv, 'NULL'), COALESCE(gs, 'NULL'), w) SEPARATOR ';') FROM types_generated.t"))
 	// CHECKSUM TABLE rounds no FLOAT and trims no BIT, but compare what it might overlook.
 	for _, column := range []string{"HEX(gb)", "HEX(l1)", "f * 1e0", "b + 0", "e + 0", "CAST(s AS UNSIGNED)", "HEX(ST_AsBinary(g))", "HEX(u16)", "INET6_NTOA(a6)", "HEX(id6)"} {
 		query := "SELECT GROUP_CONCAT(COALESCE(" + column + ", 'null') ORDER BY id) FROM types.t"
@@ -116,8 +118,12 @@ var typeStatements = []string{
 		dt DATETIME(6), ts TIMESTAMP(3) NULL, c CHAR(10), bi BINARY(5), vb VARBINARY(300), l1 VARCHAR(100) CHARACTER SET latin1,
 		gb VARCHAR(100) CHARACTER SET gbk, u16 VARCHAR(100) CHARACTER SET utf16, u4 TEXT CHARACTER SET utf8mb4, bl LONGBLOB,
 		j JSON, e ENUM('a','b','蓝') CHARACTER SET utf8mb4, s SET('x','y','z'), g GEOMETRY, p POINT, a6 INET6, id6 UUID,
-		gv INT AS (ti + 1) VIRTUAL, gs INT AS (ti + 2) STORED, hid INT INVISIBLE DEFAULT 5
+		hid INT INVISIBLE DEFAULT 5
 	)`,
+	// Apart, because CHECKSUM TABLE of MariaDB 10.11 is not stable over generated columns: equal tables may differ.
+	"CREATE DATABASE types_generated",
+	"CREATE TABLE types_generated.t (id INT PRIMARY KEY, v INT, gv INT AS (v + 1) VIRTUAL, gs INT AS (v + 2) STORED, w INT)",
+	"INSERT INTO types_generated.t (id, v, w) VALUES (1, 2, 3), (4, NULL, 5)",
 	`INSERT INTO types.t (id, ti, tu, si, mi, i, bu, de, f, d, fd, b, b1, y, da, tm, dt, ts, c, bi, vb, l1, gb, u16, u4, bl, j, e, s, g, p, a6, id6, hid) VALUES
 	(0, -128, 255, 65535, -8388608, 4294967295, 18446744073709551615, '-12345678901234567890123456789012345.123456789012345678901234567890',
 	 3.4028234e38, 1.7976931348623157e308, 1234567.891, b'1111111111111111111111111111111111111111111111111111111111111111', b'1', 2155,

@@ -3,14 +3,12 @@ package placement
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
@@ -185,37 +183,4 @@ func (s *Service) assign(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconc
 		}
 	}
 	return trimPlacements(ctx, tx, ids)
-}
-
-// assignment is a job as its node needs it.
-type assignment struct {
-	ID, Incarnation string
-	Config          []byte
-	Source, Target  []byte // sealed passwords
-	Epoch           int64
-	StoredSequence  int64
-}
-
-func (s *Service) assignments(ctx context.Context, tx pgx.Tx, node string) ([]*replicationv1.Assignment, error) {
-	rows, _ := tx.Query(ctx, `
-		SELECT id, incarnation::text, config, source_password, target_password, epoch, stored_sequence
-		FROM replication.jobs WHERE node = $1 AND status IN ('running', 'retrying') ORDER BY id`, node)
-	stored, err := pgx.CollectRows(rows, pgx.RowToStructByPos[assignment])
-	if err != nil {
-		return nil, pg.Fault(err, "PLACEMENT", "jobs of node %s", node)
-	}
-	all := make([]*replicationv1.Assignment, 0, len(stored))
-	for _, a := range stored {
-		config := &replicationv1.JobConfig{}
-		if err := protojson.Unmarshal(a.Config, config); err != nil {
-			return nil, fmt.Errorf("stored configuration of job %s: %w", a.ID, err)
-		}
-		if err := job.Unseal(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
-			return nil, err
-		}
-		all = append(all, &replicationv1.Assignment{
-			Job: config, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation,
-		})
-	}
-	return all, nil
 }

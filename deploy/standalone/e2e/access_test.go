@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	accessv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/access/v1"
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/apitest"
+)
+
+// packages are those whose RPCs a standalone serves, and the sockets that serve them.
+var packages = map[protoreflect.FullName]string{
+	authv1.File_opsdeck_auth_v1_sessions_proto.Package():           "auth",
+	replicationv1.File_opsdeck_replication_v1_jobs_proto.Package(): "replication",
+}
+
+// Every RPC refuses whoever its rule does not let in: generated from the registry, so that no RPC can be forgotten.
+func TestEveryMethodKeepsStrangersOut(t *testing.T) {
+	t.Parallel()
+	o := sharedOpsdeck(t)
+	tokens := map[string]string{"admin": o.token, "forger": forge(o.token)}
+	methods := 0
+	for name, socket := range packages {
+		conn, err := grpc.NewClient("unix://"+filepath.Join(o.data, "run", socket), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, conn.Close()) })
+		r := apitest.Runner{Tokens: tokens, Conn: conn}
+		protoregistry.GlobalFiles.RangeFilesByPackage(name, func(file protoreflect.FileDescriptor) bool {
+			for method := range methodsOf(file) {
+				methods++
+				t.Run(string(method.FullName()), func(t *testing.T) {
+					t.Parallel()
+					keepsOut(t, r, method)
+				})
+			}
+			return true
+		})
+	}
+	require.GreaterOrEqual(t, methods, 15, "the registry has the methods")
+}
+
+func methodsOf(file protoreflect.FileDescriptor) map[protoreflect.MethodDescriptor]bool {
+	all := map[protoreflect.MethodDescriptor]bool{}
+	for i := range file.Services().Len() {
+		service := file.Services().Get(i)
+		for j := range service.Methods().Len() {
+			all[service.Methods().Get(j)] = true
+		}
+	}
+	return all
+}
+
+// forge changes one letter in the middle of a token's signature.
+func forge(token string) string {
+	at := len(token) - 20
+	letter := "A"
+	if token[at:at+1] == letter {
+		letter = "B"
+	}
+	return token[:at] + letter + token[at+1:]
+}
+
+func keepsOut(t *testing.T, r apitest.Runner, method protoreflect.MethodDescriptor) {
+	t.Helper()
+	rule, ok := proto.GetExtension(method.Options(), accessv1.E_Rule).(*accessv1.Rule)
+	require.True(t, ok && rule.GetCaller() != nil, "it has no rule")
+	name := string(method.FullName())
+	dot := strings.LastIndexByte(name, '.')
+	call := func(as string) codes.Code {
+		_, err := r.Invoke(t, as, apitest.GRPC{Method: name[:dot] + "/" + name[dot+1:]})
+		return status.Code(err)
+	}
+	if rule.GetPublic() {
+		require.NotContains(t, []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented}, call(apitest.Nobody))
+		return
+	}
+	require.Equal(t, codes.Unauthenticated, call(apitest.Nobody), "nobody")
+	require.Equal(t, codes.Unauthenticated, call("forger"), "a forged token")
+	if rule.GetServices() != nil {
+		require.Equal(t, codes.PermissionDenied, call("admin"), "a person where only services may come")
+		return
+	}
+	require.NotContains(t, []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented}, call("admin"), "the administrator")
+}

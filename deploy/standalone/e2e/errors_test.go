@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// seconds is what "within seconds" means here, on a busy machine.
+const seconds = 20 * time.Second
+
+// awaitTrouble waits until a job is being retried and its events name the cause.
+func (c *operator) awaitTrouble(t testing.TB, job string, cause ...string) detail {
+	t.Helper()
+	var d detail
+	await(t, seconds, job+" to tell its trouble", func(context.Context) error {
+		d = c.detail(t, job)
+		if d.status() != "retrying" {
+			return fmt.Errorf("it is %s; events: %q", d.status(), d.messages())
+		}
+		for _, message := range d.messages() {
+			if containsAll(message, cause) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no event has %q: %q", cause, d.messages())
+	})
+	return d
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// A job in trouble says so within seconds, and goes on by itself when the cause is gone.
+func TestTroubleIsToldAndPasses(t *testing.T) {
+	t.Parallel()
+	const wrong = "not-the-password-8c1"
+	for _, test := range []struct {
+		name  string
+		spoil func(t *testing.T, p *pair, schema string, job object) (cause []string, mend func())
+	}{
+		{"unreachable source", func(t *testing.T, p *pair, _ string, job object) ([]string, func()) {
+			port := freePort(t)
+			job["src_task"].(object)["mysql_connection_config"].(object)["mysql_port"] = port
+			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { forward(t, port, p.source.Addr()) }
+		}},
+		{"unreachable target", func(t *testing.T, p *pair, _ string, job object) ([]string, func()) {
+			port := freePort(t)
+			job["dest_task"].(object)["mysql_connection_config"].(object)["mysql_port"] = port
+			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { forward(t, port, p.target.Addr()) }
+		}},
+		{"wrong password of the source", func(t *testing.T, p *pair, schema string, job object) ([]string, func()) {
+			user := "w" + schema
+			account := p.source.account(t, user, "the-right-one")
+			account["mysql_password"] = wrong
+			job["src_task"].(object)["mysql_connection_config"] = account
+			return []string{user, p.source.Addr()}, func() { p.source.exec(t, "ALTER USER "+user+"@'127.0.0.1' IDENTIFIED BY '"+wrong+"'") }
+		}},
+		{"wrong password of the target", func(t *testing.T, p *pair, schema string, job object) ([]string, func()) {
+			user := "w" + schema
+			account := p.target.account(t, user, "the-right-one")
+			account["mysql_password"] = wrong
+			job["dest_task"].(object)["mysql_connection_config"] = account
+			return []string{user, p.target.Addr()}, func() { p.target.exec(t, "ALTER USER "+user+"@'127.0.0.1' IDENTIFIED BY '"+wrong+"'") }
+		}},
+		{"missing table", func(t *testing.T, p *pair, schema string, job object) ([]string, func()) {
+			with(job, "replicate_do_db", []any{object{"table_schema": schema, "tables": []any{
+				object{"table_name": "big"}, object{"table_name": "live"}, object{"table_name": "missing"},
+			}}})
+			return []string{schema + ".missing"}, func() { p.source.exec(t, "CREATE TABLE "+schema+".missing (id INT PRIMARY KEY)") }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o, p, schema := sharedOpsdeck(t), sharedPair(t), newSchema()
+			p.source.load(t, schema, 100)
+			job := p.job("trouble-"+schema, schema)
+			cause, mend := test.spoil(t, p, schema, job)
+			id := o.create(t, job)
+			d := o.awaitTrouble(t, id, cause...)
+			status, _ := d.step("job_stage_full")
+			require.Equal(t, "failed", status)
+			mend()
+			o.awaitStep(t, id, "job_stage_full", "finished", 100)
+			o.awaitStatus(t, id, "running")
+			p.awaitSame(t, schema)
+			for _, message := range o.detail(t, id).messages() {
+				require.NotContains(t, message, wrong)
+			}
+			require.NotContains(t, o.out.String(), wrong)
+			o.order(t, "delete", id)
+		})
+	}
+}
+
+// forward takes connections at a port and carries them to an address until the test ends.
+func forward(t *testing.T, port int, to string) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var carriers sync.WaitGroup
+	carriers.Go(func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			carriers.Go(func() { carry(ctx, from, to) })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, listener.Close())
+		carriers.Wait()
+	})
+}
+
+// carry copies both ways until either end or ctx ends.
+func carry(ctx context.Context, from net.Conn, to string) {
+	onward, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
+	if err != nil {
+		_ = from.Close() // nothing was said on it
+		return
+	}
+	closeBoth := func() { _ = errors.Join(from.Close(), onward.Close()) }
+	stop := context.AfterFunc(ctx, closeBoth)
+	defer stop()
+	var ways sync.WaitGroup
+	for _, way := range [][2]net.Conn{{from, onward}, {onward, from}} {
+		ways.Go(func() {
+			_, _ = io.Copy(way[0], way[1]) // ends with the connection
+			closeBoth()
+		})
+	}
+	ways.Wait()
+}
