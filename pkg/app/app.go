@@ -48,7 +48,8 @@ func run(program, about string, args []string, out io.Writer, commands []Command
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	if err := commands[i].Run(ctx, rest); err != nil && !errors.Is(err, context.Canceled) {
+	err := commands[i].Run(ctx, rest)
+	if told := ctx.Err() != nil && errors.Is(err, context.Canceled); err != nil && !told {
 		fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, name, err)
 		return 1
 	}

@@ -40,6 +40,9 @@ func RunStages(ctx context.Context, stages ...[]Task) error {
 
 // runStage runs the tasks of one stage and calls fail when one of them does.
 func runStage(ctx context.Context, fail context.CancelCauseFunc, tasks []Task) error {
+	if len(tasks) == 0 {
+		<-ctx.Done() // its turn to stop tells the next stage
+	}
 	var group errgroup.Group
 	for _, task := range tasks {
 		group.Go(func() error {

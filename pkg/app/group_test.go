@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -34,6 +35,30 @@ func TestStagesStopInOrder(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.Equal(t, []string{"gateway", "service", "database"}, []string{<-stopped, <-stopped, <-stopped})
+}
+
+func TestAnEmptyStageStopsNobody(t *testing.T) {
+	t.Parallel()
+	stopped := make(chan string, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	running := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- app.RunStages(ctx, nil, []app.Task{func(ctx context.Context) error {
+			close(running)
+			return until("service", stopped)(ctx)
+		}})
+	}()
+	<-running
+	select {
+	case <-stopped:
+		t.Fatal("the service was stopped although nobody asked for it")
+	case err := <-done:
+		t.Fatal(err)
+	case <-time.After(50 * time.Millisecond): // a wrong stop comes at once
+	}
+	cancel()
+	require.NoError(t, <-done)
 }
 
 func TestAFailureStopsEverything(t *testing.T) {

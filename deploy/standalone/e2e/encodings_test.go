@@ -16,7 +16,6 @@ func TestRequestsComeInManyForms(t *testing.T) {
 	o, p, schema := sharedOpsdeck(t), sharedPair(t), newSchema()
 	p.source.load(t, schema, 1)
 	job := o.create(t, p.job("forms-"+schema, schema))
-	t.Cleanup(func() { o.order(t, "delete", job) })
 	one, raw := map[string]string{"job_id": job}, `{"job_id":"`+job+`"}`
 	plain, spaced := raw, "\n\t"+raw+"\n"
 	header := func(name, value string) map[string]string { return map[string]string{name: value} }
@@ -64,6 +63,7 @@ func TestRequestsComeInManyForms(t *testing.T) {
 	}
 	require.Empty(t, o.list(t, "filter_job_name="+job+"&filter_job_status=finished"))
 	require.Empty(t, o.list(t, "filter_job_name=orms-"+schema), "a filter is a prefix")
+	o.order(t, "delete", job)
 }
 
 // list returns the ids of the migration jobs that a query finds.

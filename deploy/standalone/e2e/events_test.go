@@ -41,16 +41,17 @@ func (o *opsdeck) eventTypes(t testing.TB) []string {
 	require.NoError(t, err)
 	stream, err := js.Stream(t.Context(), "EVENTS")
 	require.NoError(t, err)
-	consumer, err := stream.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
+	consumer, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy})
 	require.NoError(t, err)
 	info, err := stream.Info(t.Context())
 	require.NoError(t, err)
+	batch, err := consumer.Fetch(int(info.State.Msgs), jetstream.FetchMaxWait(patience))
+	require.NoError(t, err)
 	var types []string
-	for range info.State.Msgs {
-		message, err := consumer.Next(jetstream.FetchMaxWait(patience))
-		require.NoError(t, err)
+	for message := range batch.Messages() {
 		types = append(types, parseEvent(t, message.Subject(), message.Data()).Type)
 	}
+	require.NoError(t, batch.Error())
 	return types
 }
 

@@ -77,7 +77,7 @@ func (o *opsdeck) start(t testing.TB) {
 	o.process = launch(t, o.out, opsdeckProgram, o.env, "standalone", "--data", o.data)
 	await(t, startPatience, "opsdeck to be ready", func(ctx context.Context) error {
 		if !o.running() {
-			return permanentError{fmt.Errorf("it has ended: %w\n%s", o.err, o.out)}
+			return permanentError{fmt.Errorf("it has ended: %v", o.cmd.ProcessState)}
 		}
 		return o.ready(ctx)
 	})

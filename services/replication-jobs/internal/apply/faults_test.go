@@ -203,3 +203,29 @@ func TestDefinitionsOfOtherSessions(t *testing.T) {
 	require.Contains(t, value(t, j.target, definitions), "编")
 	require.Equal(t, value(t, j.source, definitions), value(t, j.target, definitions))
 }
+
+// Not parallel: it changes how the source logs every ALTER TABLE.
+func TestAlterInTwoPhases(t *testing.T) {
+	j := newJob(t, "phases")
+	j.create(t, "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+	j.write(t, "SET SESSION binlog_alter_two_phase = 1", "ALTER TABLE t ADD INDEX (v)", "INSERT INTO t VALUES (1,1),(2,1)")
+	_, err := j.source.Execute("ALTER TABLE t ADD UNIQUE (v), ALGORITHM = COPY")
+	require.Error(t, err)
+	j.write(t, "SET SESSION binlog_alter_two_phase = 0", "ALTER TABLE t ADD COLUMN w INT")
+	stats := j.converge(t)
+	require.EqualValues(t, 2, stats.Definitions)
+	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'phases'"))
+}
+
+func TestOldTemporalFormat(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "oldtemporal")
+	j.both(t, "SET GLOBAL mysql56_temporal_format = OFF")
+	j.create(t, "CREATE TABLE plain (id INT PRIMARY KEY, d DATETIME, t TIME, s TIMESTAMP NULL)", "CREATE TABLE fractions (id INT PRIMARY KEY, d DATETIME(3))")
+	j.both(t, "SET GLOBAL mysql56_temporal_format = ON")
+	j.write(t, "INSERT INTO plain VALUES (1, '2024-02-29 12:34:56', '23:59:59', '2024-02-29 12:34:56')")
+	j.converge(t)
+	j.write(t, "INSERT INTO fractions VALUES (1, '2024-02-29 12:34:56.789')")
+	_, err := j.run(t)
+	require.ErrorContains(t, err, "old format")
+}

@@ -180,6 +180,11 @@ func (t *table) fits(source []byte) error {
 			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
 				"column %s of table %s is COMPRESSED, which is not replicated: remove the attribute or the table from the selection", t.columns[i].Name, t)}
 		}
+		if c := t.columns[i]; oldTemporal(code) && strings.Contains(c.ColumnType, "(") {
+			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
+				"column %s of table %s is stored in MariaDB's old format for fractions of a second, which is not replicated: "+
+					"run ALTER TABLE ... FORCE at the source with mysql56_temporal_format=ON and create the job anew", c.Name, t)}
+		}
 		if c := t.columns[i]; !compatible(code, c.DataType) {
 			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
 				"column %s of table %s is %s at the target, which does not take the source's type (number %d of the protocol): make the definitions equal",
@@ -205,6 +210,11 @@ const (
 	blobCompressed    = 140
 	varcharCompressed = 141
 )
+
+// oldTemporal reports whether values of a type have no fractions in what MySQL logs, while MariaDB logs some that do.
+func oldTemporal(code byte) bool {
+	return code == gomysql.MYSQL_TYPE_TIME || code == gomysql.MYSQL_TYPE_DATETIME || code == gomysql.MYSQL_TYPE_TIMESTAMP
+}
 
 // families are the kinds of column between which values can be carried over.
 var families = map[string]string{

@@ -32,10 +32,11 @@ type assembler struct {
 	partBytes int64
 	emit      func(*Transaction) error
 
-	file    string
-	part    *Transaction // nil between transactions
-	open    bool         // a COMMIT follows
-	headers map[*replication.RowsEvent]*Rows
+	file      string
+	part      *Transaction // nil between transactions
+	open      bool         // a COMMIT follows
+	announced bool         // the statement that follows has no effect
+	headers   map[*replication.RowsEvent]*Rows
 }
 
 func newAssembler(selection ddl.Selection, partBytes int64, emit func(*Transaction) error) *assembler {
@@ -63,6 +64,7 @@ func (a *assembler) handle(e *replication.BinlogEvent) error {
 		a.file = string(event.NextLogName)
 	case *replication.MariadbGTIDEvent:
 		a.begin(event.GTID.String(), !event.IsStandalone())
+		a.announced = withoutEffect(e, event)
 	case *replication.GTIDEvent:
 		return a.beginMySQL(event)
 	case *replication.GtidTaggedLogEvent:
@@ -100,7 +102,7 @@ func generic(kind replication.EventType) error {
 
 func (a *assembler) begin(gtid string, open bool) {
 	a.part = &Transaction{GTID: gtid, First: true, Bytes: overhead}
-	a.open = open
+	a.open, a.announced = open, false
 }
 
 func (a *assembler) beginMySQL(event *replication.GTIDEvent) error {
@@ -185,6 +187,9 @@ func (a *assembler) query(e *replication.BinlogEvent, event *replication.QueryEv
 		return nil
 	case "XA":
 		return ErrXA
+	}
+	if a.announced {
+		return a.commit(e)
 	}
 	return a.define(e, event)
 }

@@ -2,14 +2,9 @@ package job
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/pg"
@@ -42,70 +37,6 @@ func insert(ctx context.Context, tx pgx.Tx, j newJob) (int64, error) {
 		j.id, j.jobType, j.incarnation, j.tenant, j.owner, j.config, j.step, j.sourceHost, j.targetHost,
 		j.passwords.source, j.passwords.target, j.pinned, j.preferred).Scan(&index)
 	return index, pg.Fault(err, "JOB_EXISTS", "job %s exists already: choose another job_id, or delete that job first", j.id)
-}
-
-// row is a job in a list.
-type row struct {
-	standing
-
-	ID, SourceHost, TargetHost, Tenant, Owner string
-}
-
-// key is where a page ends.
-type key struct {
-	ID   string    `json:"id"`
-	Time time.Time `json:"time"`
-}
-
-func (r row) key() key { return key{ID: r.ID, Time: r.CreateTime} }
-
-func (r row) toProto() *replicationv1.JobSummary {
-	return &replicationv1.JobSummary{
-		JobId: r.ID, JobStatus: r.Status, JobCreateTime: timestamppb.New(r.CreateTime),
-		SrcAddrList: []string{r.SourceHost}, DstAddrList: []string{r.TargetHost},
-		User: r.Tenant + ":" + r.Owner, JobSteps: r.steps(),
-	}
-}
-
-// listFilter chooses jobs. A nil tenant means all.
-type listFilter struct {
-	jobType, prefix, status string
-	tenant                  *string
-	newest                  bool
-	after                   key
-	more                    bool // after is set
-	limit                   int
-}
-
-// The two orders of a list differ in more than ORDER BY: each goes on from the key of its own order.
-const (
-	listByID = `
-		SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
-		FROM replication.jobs
-		WHERE type = $1 AND ($2::text IS NULL OR tenant = $2) AND id >= $3 AND starts_with(id, $3) AND ($4 = '' OR status = $4)
-			AND (NOT $5 OR id > $6)
-		ORDER BY id LIMIT $7`
-	listNewest = `
-		SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
-		FROM replication.jobs
-		WHERE type = $1 AND ($2::text IS NULL OR tenant = $2) AND id >= $3 AND starts_with(id, $3) AND ($4 = '' OR status = $4)
-			AND (NOT $5 OR (create_time, id) < ($8, $6))
-		ORDER BY create_time DESC, id DESC LIMIT $7`
-)
-
-func list(ctx context.Context, pool *pgxpool.Pool, f listFilter) ([]row, error) {
-	args := []any{f.jobType, f.tenant, f.prefix, f.status, f.more, f.after.ID, f.limit}
-	query := listByID
-	if f.newest {
-		query, args = listNewest, append(args, f.after.Time)
-	}
-	rows, _ := pool.Query(ctx, query, args...) // CollectRows returns its error
-	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (j row, err error) {
-		err = r.Scan(&j.ID, &j.SourceHost, &j.TargetHost, &j.Tenant, &j.Owner, &j.Step, &j.Status, &j.Stage, &j.CopiedPercent,
-			&j.Delay, &j.Backlog, &j.CreateTime)
-		return j, err
-	})
-	return all, pg.Fault(err, "JOBS", "list jobs")
 }
 
 // locked is a job that a transaction holds for a change.

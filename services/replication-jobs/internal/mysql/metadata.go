@@ -8,10 +8,10 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// The three statements read the same set of tables; the condition is appended to each.
+// The three statements read the same set of tables; a condition is appended to each.
 const (
 	tablesQuery = `SELECT table_schema, table_name, engine, table_rows FROM information_schema.tables
-WHERE table_type = 'BASE TABLE' AND `
+WHERE `
 	columnsQuery = `SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable, extra, character_set_name, collation_name
 FROM information_schema.columns WHERE `
 	keysQuery = `SELECT table_schema, table_name, index_name, column_name, sub_part FROM information_schema.statistics
@@ -26,16 +26,16 @@ const UserSchemas = `table_schema NOT IN ('mysql', 'sys', 'information_schema', 
 // LoadTables reads the base tables outside the server's own schemas that want accepts, in three statements, in the order of their
 // names.
 func LoadTables(c *Conn, want func(schema, table string) bool) ([]*Table, error) {
-	return load(c, UserSchemas, want)
+	return load(c, UserSchemas, "table_type = 'BASE TABLE' AND ", want)
 }
 
 // ErrNoTable says that a table does not exist.
 var ErrNoTable = errors.New("no such table")
 
-// LoadTable reads one table. A missing one is a permanent *Error that wraps ErrNoTable.
+// LoadTable reads one table, or a sequence of MariaDB, which the binary log treats as a table. A missing one is a permanent *Error that wraps ErrNoTable.
 func LoadTable(c *Conn, schema, table string) (*Table, error) {
 	all := func(string, string) bool { return true }
-	tables, err := load(c, "table_schema = ? AND table_name = ?", all, schema, table)
+	tables, err := load(c, "table_schema = ? AND table_name = ?", "table_type IN ('BASE TABLE', 'SEQUENCE') AND ", all, schema, table)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +62,15 @@ type catalog struct {
 	byName  map[tableName]*Table
 }
 
-func load(c *Conn, where string, want func(schema, table string) bool, args ...any) ([]*Table, error) {
+// load reads what where selects and want accepts. kinds is a further condition, on the types of tables.
+func load(c *Conn, where, kinds string, want func(schema, table string) bool, args ...any) ([]*Table, error) {
 	cat := catalog{byName: map[tableName]*Table{}}
 	var key keyParts
 	steps := []struct {
 		statement string
 		add       func(r *gomysql.Result, row int) error
 	}{
-		{tablesQuery + where + " ORDER BY table_schema, table_name", func(r *gomysql.Result, row int) error { return cat.addTable(r, row, want) }},
+		{tablesQuery + kinds + where + " ORDER BY table_schema, table_name", func(r *gomysql.Result, row int) error { return cat.addTable(r, row, want) }},
 		{columnsQuery + where + columnsOrder, cat.addColumn},
 		{keysQuery + where + keysOrder, func(r *gomysql.Result, row int) error { return cat.addKeyPart(&key, r, row) }},
 	}
