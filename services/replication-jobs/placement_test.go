@@ -50,6 +50,7 @@ func TestAPinnedJobWaitsForItsNode(t *testing.T) {
 	t.Parallel()
 	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Second, 50*time.Millisecond })
 	home, other := m.node("home"), m.node("other")
+	require.Empty(t, home.reconcile())
 	id := m.create(alice, "pinned", all, func(c *replicationv1.JobConfig) {
 		c.Failover, c.SrcTask.NodeId, c.DestTask.NodeId = proto.Bool(false), home.id, home.id
 	})

@@ -25,6 +25,10 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"bad": name, "taken": "taken-" + schema, "job": taken, "token": o.token, "forged": forge(o.token),
 		"src": fmt.Sprint(p.source.Port()), "dest": fmt.Sprint(p.target.Port()), "user": p.source.User(), "password": p.source.Password(),
 	})
+	deep := `{"job_id":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + "}"
+	cases = append(cases, apitest.Case{Name: "deeply nested", As: "admin", HTTP: &apitest.HTTP{
+		Method: "POST", Path: "/v2/job/migration/create", Raw: &deep, Want: apitest.HTTPAnswer{Status: []int{400}, Message: []string{"body"}},
+	}})
 	require.GreaterOrEqual(t, len(cases), 60)
 	for _, c := range cases {
 		require.NotEmpty(t, c.HTTP.Want.Message, "%s: a refusal names what is wrong", c.Name)

@@ -144,9 +144,7 @@ func (s *Server) end(signal syscall.Signal) error {
 
 // Exec runs statements, one after the other, as the administrator.
 func (s *Server) Exec(ctx context.Context, statements ...string) error {
-	c, err := client.ConnectWithContext(ctx, s.Addr(), s.opt.User, s.opt.Password, "", 10*time.Second, func(c *client.Conn) error {
-		return c.SetCollation("utf8mb4_general_ci")
-	})
+	c, err := s.Connect(ctx, "")
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", s.Addr(), err)
 	}

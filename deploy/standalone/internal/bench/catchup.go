@@ -44,7 +44,7 @@ func (e *engines) round(ctx context.Context, id string, ours, peer *arm) error {
 	if err := e.native.Exec(ctx, "START SLAVE"); err != nil {
 		return err
 	}
-	if _, err := text(ctx, e.native, "SELECT MASTER_GTID_WAIT('"+last+"', 600)"); err != nil {
+	if _, err := e.native.Value(ctx, "SELECT MASTER_GTID_WAIT('"+last+"', 600)"); err != nil {
 		return err
 	}
 	peer.rounds = append(peer.rounds, result{perSecond: transactions / time.Since(start).Seconds()})

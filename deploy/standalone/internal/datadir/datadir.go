@@ -164,7 +164,7 @@ func lockNow(f *os.File) error {
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return err
 	}
-	text, err := os.ReadFile(f.Name())
+	text, err := os.ReadFile(f.Name()) //nolint:gosec // the lock file itself
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func open(t *testing.T, path string) *Dir {
 func TestOneProcessAtATime(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "data")
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), helperDir+"="+path)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestSecretsAreKept(t *testing.T) {
 	first, file, err := d.Secret("postgres.auth")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(first), 26)
-	text, err := os.ReadFile(file) //nolint:gosec // a test's directory
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, first, string(text))
 	other, _, err := d.Secret("postgres.dns")
@@ -102,7 +102,7 @@ func TestPutReplaces(t *testing.T) {
 	for _, want := range []string{"postgres://first", "postgres://second"} {
 		path, err := d.Put("database.auth", want)
 		require.NoError(t, err)
-		text, err := os.ReadFile(path) //nolint:gosec // a test's directory
+		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.Equal(t, want, string(text))
 	}
@@ -125,7 +125,7 @@ func TestNothingIsReadableByOthers(t *testing.T) {
 		require.Equal(t, want, info.Mode().Perm(), path)
 	}
 
-	require.NoError(t, os.Chmod(file, 0o644)) //nolint:gosec // the mistake under test
+	require.NoError(t, os.Chmod(file, 0o644))
 	_, _, err = d.Secret("postgres.auth")
 	require.ErrorContains(t, err, "others can read it")
 }

@@ -30,11 +30,11 @@ func TestDatasetIsWhatTheDemoPromises(t *testing.T) {
 
 	require.NoError(t, load(ctx, server))
 
-	count, err := queryText(ctx, server, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop'")
+	count, err := server.Value(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop'")
 	require.NoError(t, err)
 	require.Equal(t, "8", count)
 	require.Len(t, tables, 8)
-	rows, err := queryText(ctx, server, `SELECT (SELECT COUNT(*) FROM shop.customers) + (SELECT COUNT(*) FROM shop.products) + (SELECT COUNT(*) FROM shop.orders)
+	rows, err := server.Value(ctx, `SELECT (SELECT COUNT(*) FROM shop.customers) + (SELECT COUNT(*) FROM shop.products) + (SELECT COUNT(*) FROM shop.orders)
 		+ (SELECT COUNT(*) FROM shop.order_items) + (SELECT COUNT(*) FROM shop.payments) + (SELECT COUNT(*) FROM shop.visits)
 		+ (SELECT COUNT(*) FROM shop.stores) + (SELECT COUNT(*) FROM shop.events_without_key)`)
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestChecksumSeesEveryColumn(t *testing.T) {
 	sum := func() string {
 		query, err := checksum(t.Context(), server, "stores")
 		require.NoError(t, err)
-		text, err := queryText(t.Context(), server, query)
+		text, err := server.Value(t.Context(), query)
 		require.NoError(t, err)
 		return text
 	}

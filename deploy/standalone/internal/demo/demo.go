@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
@@ -158,7 +157,7 @@ func (s *story) follow(ctx context.Context, opsdeck *operator.Client, job string
 
 // awaitPosition waits until the target has applied the source's last transaction.
 func (s *story) awaitPosition(ctx context.Context, opsdeck *operator.Client, job string, w *writer) error {
-	last, err := queryText(ctx, s.source, "SELECT @@gtid_binlog_pos")
+	last, err := s.source.Value(ctx, "SELECT @@gtid_binlog_pos")
 	if err != nil {
 		return err
 	}
@@ -180,11 +179,11 @@ func (s *story) compare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ours, err := queryText(ctx, s.source, query)
+		ours, err := s.source.Value(ctx, query)
 		if err != nil {
 			return err
 		}
-		theirs, err := queryText(ctx, s.target, query)
+		theirs, err := s.target.Value(ctx, query)
 		if err != nil {
 			return err
 		}
@@ -204,22 +203,7 @@ func (s *story) compare(ctx context.Context) error {
 // checksum returns the query that sums up a table: its rows, and a sum over the bytes of every value of every row. CHECKSUM TABLE
 // would do, did MariaDB not count generated columns now and then.
 func checksum(ctx context.Context, source *mariadb.Server, table string) (string, error) {
-	return queryText(ctx, source, `SELECT CONCAT('SELECT CONCAT(COUNT(*), " rows ", HEX(SUM(CRC32(CONCAT_WS(",",',
+	return source.Value(ctx, `SELECT CONCAT('SELECT CONCAT(COUNT(*), " rows ", HEX(SUM(CRC32(CONCAT_WS(",",',
 		GROUP_CONCAT('IFNULL(HEX(CAST(', column_name, ' AS BINARY)), "NULL")' ORDER BY ordinal_position), '))))) FROM shop.`+table+`')
 		FROM information_schema.columns WHERE table_schema = 'shop' AND table_name = '`+table+`'`)
-}
-
-// queryText returns the last column of the first row.
-func queryText(ctx context.Context, server *mariadb.Server, query string) (string, error) {
-	conn, err := client.ConnectWithContext(ctx, server.Addr(), server.User(), server.Password(), "", 10*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	rows, err := conn.Execute(query)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", query, err)
-	}
-	defer rows.Close()
-	return rows.GetString(0, rows.ColumnNumber()-1)
 }

@@ -23,11 +23,11 @@ const pace = 4 * time.Millisecond
 
 // run writes until ctx ends. The order of its choices depends on seed alone.
 func (w *writer) run(ctx context.Context, source *mariadb.Server, seed uint64) error {
-	conn, err := client.ConnectWithContext(ctx, source.Addr(), source.User(), source.Password(), "shop", 10*time.Second)
+	conn, err := source.Connect(ctx, "shop")
 	if err != nil {
 		return fmt.Errorf("connect the writer: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()         // what matters was committed
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a demo wants the same choices again, not secret ones
 	tick := time.NewTicker(pace)
 	defer tick.Stop()

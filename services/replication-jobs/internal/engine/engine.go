@@ -219,6 +219,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	if missing != "" {
 		return &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
 	}
+	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	handover, err := copied.Handover(r.source.Flavor)
 	if err != nil {
 		return err

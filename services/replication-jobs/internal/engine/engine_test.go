@@ -100,6 +100,7 @@ func TestRun(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pair){
 		"a copy is followed by the binary log": testAll,
 		"a job of the full stage ends":         testFull,
+		"an interrupted copy is made whole":    testSettle,
 		"a job of the incremental stage":       testIncremental,
 		"a new incarnation starts again":       testIncarnation,
 		"a later run fences an earlier one":    testFence,
@@ -149,6 +150,36 @@ func testFull(t *testing.T, p *pair) {
 	require.Equal(t, int64(1000), last.CopiedRows)
 	job.Epoch = 2
 	require.NoError(t, engine.Run(t.Context(), job, l, zap.NewNop()), "what is done is not done again")
+}
+
+// A copy that was interrupted holds rows of two moments; a job that only copies still ends with the rows of one.
+func testSettle(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE settle", "CREATE TABLE settle.t (id INT PRIMARY KEY, v INT, UNIQUE (v))",
+		"INSERT INTO settle.t SELECT seq, seq FROM mysql.seq_1_to_60000")
+	job := p.job("settle", 1, "settle")
+	job.Step = string(engine.StepFull)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx, job, &listener{}, zap.NewNop()) }()
+	target := p.target.Connect(t)
+	require.Eventually(t, func() bool {
+		r, err := target.Execute("SELECT COUNT(*) FROM opsdeck.replication_chunk WHERE job_id = 'settle'")
+		if err != nil || r.RowNumber() == 0 {
+			return false
+		}
+		n, err := r.GetInt(0, 0)
+		return err == nil && n > 5
+	}, 10*time.Second, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	p.source.Exec(t, "UPDATE settle.t SET v = -v WHERE id % 2 = 0", "DELETE FROM settle.t WHERE id % 100 = 1", "UPDATE settle.t SET id = 70000 + id WHERE id % 100 = 2")
+	job.Epoch = 2
+	l := &listener{}
+	require.NoError(t, engine.Run(t.Context(), job, l, zap.NewNop()))
+	require.True(t, p.equal(t, "settle"))
+	events, _, _ := l.snapshot()
+	require.Contains(t, events, "continuing the copy")
 }
 
 func testIncremental(t *testing.T, p *pair) {

@@ -53,6 +53,9 @@ func (c *Copier) Rows() (copied, total int64) {
 	return copied, max(copied, c.total.Load())
 }
 
+// maxSnapshots bounds how often a run begins anew because a table was altered.
+const maxSnapshots = 20
+
 // errChanged says that a table was altered after the snapshot: it cannot be read from there any more.
 var errChanged = errors.New("a table's definition changed while it was copied")
 
@@ -66,9 +69,9 @@ func (c *Copier) Run(ctx context.Context) (*progress.Copy, error) {
 	if c.state, err = progress.LoadCopy(t.conn, c.opt.JobID); err != nil {
 		return nil, err
 	}
-	for !c.complete() {
+	for attempt := 1; !c.complete(); attempt++ {
 		err := c.fromSnapshot(ctx, t)
-		if errors.Is(err, errChanged) {
+		if errors.Is(err, errChanged) && attempt < maxSnapshots {
 			c.opt.Event("copy", "a table was altered during the copy: continuing from a new snapshot")
 			c.opt.Log.Info("table altered during the copy", zap.Error(err))
 			if c.state, err = progress.LoadCopy(t.conn, c.opt.JobID); err == nil {
@@ -112,7 +115,7 @@ func (c *Copier) fromSnapshot(ctx context.Context, t *target) error {
 	if err := p.prepareTarget(); err != nil {
 		return err
 	}
-	return c.transfer(ctx, snap, p.tasks)
+	return c.transfer(ctx, snap, p.tasks, t.conn.MaxAllowedPacket)
 }
 
 func (c *Copier) announce(p *plan) {

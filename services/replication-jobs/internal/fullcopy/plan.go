@@ -69,7 +69,7 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	}
 	// The largest first, so that no long one is left alone at the end.
 	slices.SortStableFunc(p.tasks, func(a, b *task) int { return int(b.table.RowsEstimate - a.table.RowsEstimate) })
-	if c.opt.DropTableIfExists {
+	if c.opt.DropTableIfExists && !c.opt.SkipCreate {
 		return p, nil
 	}
 	return p, p.refuseFilled()

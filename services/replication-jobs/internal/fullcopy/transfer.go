@@ -37,13 +37,14 @@ type pipeline struct {
 	limit int
 }
 
-// transfer reads the tasks through the snapshot's sessions and writes them through as many target sessions as the options say.
-func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task) error {
+// transfer reads the tasks through the snapshot's sessions and writes them through as many target sessions as the options say. Statements
+// stay well below maxPacket, unless a single row does not.
+func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task, maxPacket int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	p := &pipeline{
 		copier: c, tasks: make(chan *task, len(tasks)),
 		chunks: make(chan *chunk, c.opt.Writers), spare: make(chan []byte, 2*c.opt.Writers+len(snap.readers)),
-		limit: maxStatement,
+		limit: min(maxStatement, maxPacket/2),
 	}
 	for _, t := range tasks {
 		t.open.Store(1) // the reader

@@ -2,8 +2,11 @@ package job
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -86,6 +89,21 @@ func nodes(c *replicationv1.JobConfig) (pinned, preferred string) {
 		return "", node
 	}
 	return node, ""
+}
+
+// asJSON is how a configuration is stored; a field that a newer release has added is skipped, so that both can run side by side.
+var (
+	asJSON   = protojson.MarshalOptions{UseProtoNames: true}
+	fromJSON = protojson.UnmarshalOptions{DiscardUnknown: true}
+)
+
+// ReadConfig reads the stored configuration of a job. It holds no passwords.
+func ReadConfig(id string, text []byte) (*replicationv1.JobConfig, error) {
+	config := &replicationv1.JobConfig{}
+	if err := fromJSON.Unmarshal(text, config); err != nil {
+		return nil, fmt.Errorf("stored configuration of job %s: %w", id, err)
+	}
+	return config, nil
 }
 
 // masked hides the passwords of a configuration.

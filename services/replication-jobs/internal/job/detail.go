@@ -2,14 +2,12 @@ package job
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
@@ -39,9 +37,9 @@ func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, tenant *stri
 }
 
 func (d detail) toProto() (*replicationv1.TaskProfile, error) {
-	config := &replicationv1.JobConfig{}
-	if err := protojson.Unmarshal(d.Config, config); err != nil {
-		return nil, fmt.Errorf("stored configuration of job %s: %w", d.ID, err)
+	config, err := ReadConfig(d.ID, d.Config)
+	if err != nil {
+		return nil, err
 	}
 	masked(config)
 	src, dest := config.GetSrcTask(), config.GetDestTask()

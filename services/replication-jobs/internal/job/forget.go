@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -39,12 +38,12 @@ func (forgetArgs) Kind() string { return "replication.forget" }
 
 // forgetLater enqueues, with the transaction, the removal of a job's traces on its target.
 func forgetLater(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j locked) error {
-	config := &replicationv1.JobConfig{}
-	if err := protojson.Unmarshal(j.Config, config); err != nil {
-		return fmt.Errorf("stored configuration of job %s: %w", j.ID, err)
+	config, err := ReadConfig(j.ID, j.Config)
+	if err != nil {
+		return err
 	}
 	target := config.GetDestTask().GetMysqlConnectionConfig()
-	_, err := queue.Insert(ctx, tx, forgetArgs{
+	_, err = queue.Insert(ctx, tx, forgetArgs{
 		JobID: j.ID, Incarnation: j.Incarnation,
 		Host: target.GetMysqlHost(), Port: target.GetMysqlPort(), User: target.GetMysqlUser(), Password: j.Target,
 	}, &river.InsertOpts{ScheduledAt: time.Now().Add(forgetDelay)})

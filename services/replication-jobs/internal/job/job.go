@@ -57,6 +57,9 @@ func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobReque
 	}
 	var index int64
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := checkPinned(ctx, tx, job.pinned); err != nil {
+			return err
+		}
 		if index, err = insert(ctx, tx, job); err != nil {
 			return err
 		}

@@ -4,14 +4,10 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 )
-
-// asJSON is how a configuration is stored.
-var asJSON = protojson.MarshalOptions{UseProtoNames: true}
 
 // newJob is a job to be stored.
 type newJob struct {
@@ -24,6 +20,23 @@ type newJob struct {
 
 func (j newJob) summary() Summary {
 	return Summary{ID: j.id, Type: j.jobType, Tenant: j.tenant, Owner: j.owner, Status: "pending"}
+}
+
+// checkPinned refuses a node that was never seen: a job that only it may run would wait for ever.
+func checkPinned(ctx context.Context, tx pgx.Tx, node string) error {
+	if node == "" {
+		return nil
+	}
+	var known bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM replication.nodes WHERE id::text = $1)`, node).Scan(&known); err != nil {
+		return pg.Fault(err, "NODES", "look for node %s", node)
+	}
+	if known {
+		return nil
+	}
+	f := fault.Invalid("job.src_task.node_id", "no node %q was ever seen, and failover is false: name one that GET /v2/nodes lists", node)
+	f.Reason = "NODE_UNKNOWN"
+	return f
 }
 
 // insert stores a job and returns its revision.

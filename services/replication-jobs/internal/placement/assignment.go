@@ -2,11 +2,9 @@ package placement
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -54,9 +52,9 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, node string) ([]*r
 
 // open reads what is stored of a job.
 func (s *Service) open(a assignment) (*replicationv1.Assignment, error) {
-	config := &replicationv1.JobConfig{}
-	if err := protojson.Unmarshal(a.Config, config); err != nil {
-		return nil, fmt.Errorf("the stored configuration cannot be read: %w", err)
+	config, err := job.ReadConfig(a.ID, a.Config)
+	if err != nil {
+		return nil, err
 	}
 	if err := job.Unseal(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
 		return nil, err
