@@ -48,6 +48,10 @@ func (ex *exchange) read(r *http.Request) (query string, err error) {
 		first := slices.Min(slices.Collect(maps.Keys(values)))
 		return "", fault.Invalid(first, "there is no such query parameter")
 	}
+	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" && allowed&(dialect.Form|dialect.Query) != 0 {
+		ex.fields = true // no body is a form without fields
+		return "", nil
+	}
 	return "", ex.readType(r, allowed)
 }
 

@@ -34,14 +34,15 @@ type User struct {
 	Publish, Subscribe []string
 }
 
-// Subscriber is a user who may read the events of a stream, from any place in it, and do nothing else.
+// Subscriber is a user who may read the events of a stream, from any place in it, and do nothing else. Consumers belong to nobody:
+// programs that share the user can remove each other's.
 func Subscriber(name string, password secret.Text, stream, subjects string) User {
 	return User{
 		Name: name, Password: password, Subscribe: []string{subjects, "_INBOX.>"},
 		Publish: []string{
 			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO." + stream,
 			"$JS.API.CONSUMER.CREATE." + stream + ".>", "$JS.API.CONSUMER.DURABLE.CREATE." + stream + ".>",
-			"$JS.API.CONSUMER.CREATE." + stream, "$JS.API.CONSUMER.INFO." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".>",
+			"$JS.API.CONSUMER.CREATE." + stream, "$JS.API.CONSUMER.INFO." + stream + ".>", "$JS.API.CONSUMER.DELETE." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".>",
 			"$JS.ACK." + stream + ".>", "$JS.FC." + stream + ".>",
 		},
 	}

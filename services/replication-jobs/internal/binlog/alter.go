@@ -25,6 +25,5 @@ func withoutEffect(e *replication.BinlogEvent, gtid *replication.MariadbGTIDEven
 	if !gtid.IsDDL() || gtid.Flags&(flagPreparedXA|flagCompletedXA) != 0 || len(e.RawData) <= at {
 		return false
 	}
-	println("DBG", len(e.RawData), at, gtid.Flags, e.RawData[at], len(e.RawData)-at)
 	return e.RawData[at]&(alterStarted|alterRolledBack) != 0
 }
