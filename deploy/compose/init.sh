@@ -65,7 +65,7 @@ nats_config() {
 		    { user: subscriber, password: "$(cat "$dir/nats/subscriber")", permissions {
 		        publish: ["\$JS.API.INFO", "\$JS.API.STREAM.NAMES", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.CONSUMER.CREATE.EVENTS",
 		          "\$JS.API.CONSUMER.CREATE.EVENTS.>", "\$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.>", "\$JS.API.CONSUMER.INFO.EVENTS.>",
-		          "\$JS.API.CONSUMER.MSG.NEXT.EVENTS.>", "\$JS.ACK.EVENTS.>", "\$JS.FC.EVENTS.>"]
+		          "\$JS.API.CONSUMER.DELETE.EVENTS.>", "\$JS.API.CONSUMER.MSG.NEXT.EVENTS.>", "\$JS.ACK.EVENTS.>", "\$JS.FC.EVENTS.>"]
 		        subscribe: ["opsdeck.>", "_INBOX.>"] } }
 		  ]
 		}

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,7 +55,30 @@ func (c *operator) create(t testing.TB, job object) string {
 	c.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/job/migration/create", JSON: job}, &answer)
 	require.Equal(t, "ok", answer.Message)
 	require.Equal(t, job["job_id"].(string)+"-migration", answer.Job.ID)
+	t.Cleanup(func() { c.showOnFailure(t, answer.Job.ID) })
 	return answer.Job.ID
+}
+
+// showOnFailure prints what became of a job when the test has failed.
+func (c *operator) showOnFailure(t testing.TB, job string) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+c.address+"/v2/job/migration/detail?job_id="+job, nil)
+	if err != nil {
+		return // the failure is told already
+	}
+	request.Header.Set("Authorization", c.token)
+	response, err := httpClient.Do(request)
+	if err != nil {
+		t.Logf("the detail of %s: %v", job, err)
+		return
+	}
+	defer func() { _ = response.Body.Close() }() // the failure is told already
+	var d detail
+	err = json.NewDecoder(response.Body).Decode(&d)
+	t.Logf("%s is %s, %+v, events %q, %v", job, d.status(), d.Profile.Base.Steps, d.messages(), err)
 }
 
 // awaitStep waits until a step of a job has a status, and its progress is at least so many percent.

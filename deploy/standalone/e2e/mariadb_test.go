@@ -88,6 +88,11 @@ func sharedPair(t testing.TB) *pair {
 		servers.pair = p
 	})
 	require.NotNil(t, servers.pair, "the shared servers did not start; the test that needed them first says why")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("sessions of the source:\n%s\nof the target:\n%s", servers.source.sessions(), servers.target.sessions())
+		}
+	})
 	return servers.pair
 }
 
@@ -144,6 +149,20 @@ func (d *database) number(ctx context.Context, statement string) (int64, error) 
 		return 0, err
 	}
 	return rows.GetInt(0, 0)
+}
+
+// sessions describes what the server is doing.
+func (d *database) sessions() string {
+	rows, err := d.query(context.Background(), "SELECT CONCAT_WS(' ', id, user, command, time, state, LEFT(info, 300)) FROM information_schema.processlist")
+	if err != nil {
+		return err.Error()
+	}
+	var text []byte
+	for i := range rows.RowNumber() {
+		line, _ := rows.GetString(i, 0) // the column exists
+		text = append(append(text, line...), '\n')
+	}
+	return string(text)
 }
 
 // checksums returns the checksum of each base table of a schema.

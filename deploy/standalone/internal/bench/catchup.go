@@ -63,11 +63,11 @@ func (e *engines) round(ctx context.Context, id string, ours, peer *arm) error {
 	return e.equal(ctx, e.target)
 }
 
-// awaitApplied waits until the job reports the position: it pays for the time its report takes.
+// awaitApplied waits until the target holds the position: the job's own report of it is up to a second older.
 func (e *engines) awaitApplied(ctx context.Context, id, last string) error {
 	return operator.Await(ctx, id+" to apply "+last, patience, func(ctx context.Context) (bool, error) {
-		_, f, err := e.opsdeck.Look(ctx, id)
-		return f.Position() == last, err
+		position, err := e.target.Value(ctx, "SELECT gtid_set FROM opsdeck.replication_job WHERE job_id = '"+id+"'")
+		return position == last, err
 	})
 }
 

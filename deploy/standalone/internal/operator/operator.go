@@ -209,11 +209,11 @@ func (c *Client) Look(ctx context.Context, id string) (Detail, Figures, error) {
 	return d, f, nil
 }
 
-// Await asks every quarter of a second until the answer is yes or an error, at most for patience.
+// Await asks ten times a second until the answer is yes or an error, at most for patience.
 func Await(ctx context.Context, what string, patience time.Duration, ask func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("gave up waiting for %s after %v", what, patience))
 	defer cancel()
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		done, err := ask(ctx)

@@ -19,8 +19,10 @@ func TestGeneratedAndInvisibleColumns(t *testing.T) {
 		`CREATE TABLE keyless (a INT, v INT AS (a * 2) VIRTUAL, s INT AS (a + 1) STORED)`)
 	j.write(t, "INSERT INTO t (id, a, b) VALUES (1, 1, 1), (2, 2, 2)", "UPDATE t SET a = 10, h = 6 WHERE id = 1", "DELETE FROM t WHERE id = 2",
 		"INSERT INTO keyless (a) VALUES (1), (2)", "UPDATE keyless SET a = 5 WHERE a = 1", "DELETE FROM keyless WHERE a = 2")
-	j.converge(t)
+	_, err := j.run(t) // CHECKSUM TABLE is not stable over generated columns
+	require.NoError(t, err)
 	require.Equal(t, "20/1/10/s10/6/1", value(t, j.target, "SELECT CONCAT_WS('/', v, id, a, s, h, b) FROM generated.t"))
+	require.Equal(t, "5/10/6", value(t, j.target, "SELECT CONCAT_WS('/', a, v, s) FROM generated.keyless"))
 }
 
 func TestEmptyEnumIsKept(t *testing.T) {

@@ -10,20 +10,23 @@ const (
 	alterStarted    = 2
 	alterRolledBack = 8
 
-	gtidLength          = 19 // of the event without its header and optional parts
-	gtidLengthCommitted = 21 // with the id of a group commit
-	flagPreparedXA      = 64
-	flagCompletedXA     = 128
+	// The extra flags follow sequence number, domain and flags, and the id of a group commit if there is one.
+	extraFlags       = 8 + 4 + 1
+	extraFlagsCommit = extraFlags + 8
+
+	flagPreparedXA  = 64
+	flagCompletedXA = 128
 )
 
-// withoutEffect reports whether the statement that follows the event is only announced or was given up.
-func withoutEffect(e *replication.BinlogEvent, gtid *replication.MariadbGTIDEvent) bool {
-	at := replication.EventHeaderSize + gtidLength
+// withoutEffect reports whether the statement that follows the event is only announced or was given up. The event is raw, with a
+// checksum of the given length at its end.
+func withoutEffect(raw []byte, checksum int, gtid *replication.MariadbGTIDEvent) bool {
+	at := replication.EventHeaderSize + extraFlags
 	if gtid.IsGroupCommit() {
-		at = replication.EventHeaderSize + gtidLengthCommitted
+		at = replication.EventHeaderSize + extraFlagsCommit
 	}
-	if !gtid.IsDDL() || gtid.Flags&(flagPreparedXA|flagCompletedXA) != 0 || len(e.RawData) <= at {
+	if !gtid.IsDDL() || gtid.Flags&(flagPreparedXA|flagCompletedXA) != 0 || len(raw)-checksum <= at {
 		return false
 	}
-	return e.RawData[at]&(alterStarted|alterRolledBack) != 0
+	return raw[at]&(alterStarted|alterRolledBack) != 0
 }

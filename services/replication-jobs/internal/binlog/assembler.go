@@ -36,6 +36,7 @@ type assembler struct {
 	part      *Transaction // nil between transactions
 	open      bool         // a COMMIT follows
 	announced bool         // the statement that follows has no effect
+	checksum  int          // length of the checksum at the end of each event
 	headers   map[*replication.RowsEvent]*Rows
 }
 
@@ -60,11 +61,16 @@ func (a *assembler) keep(event *replication.RowsEvent, data []byte) error {
 
 func (a *assembler) handle(e *replication.BinlogEvent) error {
 	switch event := e.Event.(type) {
+	case *replication.FormatDescriptionEvent:
+		a.checksum = 0
+		if event.ChecksumAlgorithm == replication.BINLOG_CHECKSUM_ALG_CRC32 {
+			a.checksum = replication.BinlogChecksumLength
+		}
 	case *replication.RotateEvent:
 		a.file = string(event.NextLogName)
 	case *replication.MariadbGTIDEvent:
 		a.begin(event.GTID.String(), !event.IsStandalone())
-		a.announced = withoutEffect(e, event)
+		a.announced = withoutEffect(e.RawData, a.checksum, event)
 	case *replication.GTIDEvent:
 		return a.beginMySQL(event)
 	case *replication.GtidTaggedLogEvent:

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"encoding/hex"
 	"testing"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -223,4 +224,29 @@ func TestStatementsInOtherCharacterSets(t *testing.T) {
 	s := Session{HasCharset: true, ClientCharset: 33}
 	_, err := s.unicode([]byte("\xd3\xc3"))
 	require.ErrorIs(t, err, errCharset)
+}
+
+func TestAlterInTwoPhases(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		payload string // behind the header, without its checksum
+		flags   byte
+		want    bool
+	}{
+		"plain":              {"04000000000000000000000029000000000000", 0x29, false},
+		"started":            {"04000000000000000000000029020000000000", 0x29, true},
+		"committed":          {"040000000000000000000000290403000000000000", 0x29, false},
+		"rolled back":        {"07000000000000000000000029080600000000000000", 0x29, true},
+		"group commit":       {"0400000000000000000000002b0900000000000000", 0x2b, false},
+		"group, started":     {"0400000000000000000000002b090000000000000002", 0x2b, true},
+		"not a definition":   {"04000000000000000000000009020000000000", 0x09, false},
+		"prepared elsewhere": {"04000000000000000000000069020000000000", 0x69, false},
+	} {
+		payload, err := hex.DecodeString(c.payload)
+		require.NoError(t, err)
+		raw := append(make([]byte, replication.EventHeaderSize), payload...)
+		gtid := mariadbGTID(4, c.flags)
+		require.Equal(t, c.want, withoutEffect(raw, 0, gtid), name)
+		require.Equal(t, c.want, withoutEffect(append(raw, 0xff, 0xff, 0xff, 0xff), 4, gtid), name)
+	}
 }

@@ -157,10 +157,17 @@ type listener struct{ net.Conn }
 
 // Read reads with a deadline of its own.
 func (l listener) Read(p []byte) (int, error) {
-	if err := l.SetReadDeadline(time.Now().Add(silence)); err != nil {
+	if err := l.Conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
 		return 0, err
 	}
 	return l.Conn.Read(p)
+}
+
+// SetReadDeadline does not fail on a closed socket: the syncer would then close its session while its reader still uses it, instead of
+// waiting for the reader to find out.
+func (l listener) SetReadDeadline(t time.Time) error {
+	_ = l.Conn.SetReadDeadline(t)
+	return nil
 }
 
 // serverID is one that no other replica of the source has.

@@ -8,12 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
-
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/stretchr/testify/require"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
@@ -111,18 +108,18 @@ func crash(t *testing.T, seed uint64) {
 		life := time.After(time.Duration(50+r.IntN(250)) * time.Millisecond)
 		switch r.IntN(3) {
 		case 0: // a pause
-			_, stop := start(t, job)
+			run := start(t, job)
 			<-life
-			require.ErrorIs(t, stop(), context.Canceled)
+			run.stop(t)
 		case 1: // kill -9 of the worker
 			kill := startWorker(t, job)
 			<-life
 			kill()
 		case 2: // kill -9 of the target
-			_, stop := start(t, job)
+			run := start(t, job)
 			<-life
 			require.NoError(t, p.target.Kill())
-			require.Error(t, stop())
+			require.Error(t, <-run.done)
 			p.target.Restart(t)
 		}
 		if epoch == runs/2 {
@@ -130,26 +127,16 @@ func crash(t *testing.T, seed uint64) {
 				"CREATE TABLE app.fresh (id INT PRIMARY KEY) SELECT seq AS id FROM mysql.seq_1_to_100", "TRUNCATE TABLE app.log")
 		}
 	}
-	l := &listener{}
-	ctx2, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx2, p.job("crash", runs+1, "app"), l, zap.NewNop()) }()
-	require.Eventually(t, func() bool {
-		select {
-		case err := <-done:
-			t.Fatal(err)
-		default:
-		}
-		_, last, _ := l.snapshot()
+	run := start(t, p.job("crash", runs+1, "app"))
+	run.await(t, func() bool {
+		_, last, _ := run.snapshot()
 		return last.Stage == "job_stage_incr" && last.ExecTx > 0
-	}, time.Minute, 10*time.Millisecond)
+	})
 	stopWriters()
 	writers.Wait()
 	for range 2 {
 		require.NoError(t, <-failed)
 	}
-	p.requireEqual(t, "app")
-	cancel()
-	require.ErrorIs(t, <-done, context.Canceled)
+	p.awaitEqual(t, run, "app")
+	run.stop(t)
 }

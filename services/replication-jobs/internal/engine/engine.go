@@ -62,7 +62,15 @@ func (r *run) run(ctx context.Context) error {
 	}
 	stop := r.report.start(ctx)
 	defer stop()
+	if err := r.replicate(ctx, state); err != nil {
+		return r.fenced(err)
+	}
+	return nil
+}
 
+// replicate goes through the stages that are left.
+func (r *run) replicate(ctx context.Context, state progress.State) error {
+	var err error
 	if state.Stage != progress.StageStream {
 		if state.Position, err = r.reachStream(ctx, state.Stage); err != nil {
 			return err
@@ -76,6 +84,16 @@ func (r *run) run(ctx context.Context) error {
 		return r.settle(ctx, state.Position, copied)
 	}
 	return r.stream(ctx, state.Position, copied)
+}
+
+// fenced returns progress.ErrFenced instead of an error that comes from a later run being at work on the same tables, such as a row
+// that exists already.
+func (r *run) fenced(err error) error {
+	owner := r.ask(func() error { return progress.CheckOwner(r.target, r.job.ID, r.job.Epoch) })
+	if errors.Is(owner, progress.ErrFenced) {
+		return progress.ErrFenced
+	}
+	return err
 }
 
 // connect opens both ends and looks at what the source must have set.
@@ -258,13 +276,20 @@ func (r *run) watch(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-ticker.C:
 		}
-		hangUp := time.AfterFunc(watchPatience, func() { _ = r.target.Close() })
-		_, err := r.target.Execute("DO 1")
-		hangUp.Stop()
+		err := r.ask(func() error {
+			_, err := r.target.Execute("DO 1")
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("target %s: %w", r.job.Target.Addr(), mysql.Explain(err))
 		}
 	}
+}
+
+// ask puts a short question to the target, and hangs up if it does not answer.
+func (r *run) ask(question func() error) error {
+	defer time.AfterFunc(watchPatience, func() { _ = r.target.Close() }).Stop()
+	return question()
 }
 
 // errStreamEnded is for an end of the stream that nobody has asked for and nothing explains.

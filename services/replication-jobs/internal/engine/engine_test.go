@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"maps"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -65,17 +64,49 @@ func (p *pair) job(id string, epoch int64, schema string) engine.Job {
 	}
 }
 
-// start runs the job until the returned function stops it.
-func start(t *testing.T, job engine.Job) (l *listener, stop func() error) {
+// running is a run under way.
+type running struct {
+	*listener
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// start runs the job until stop.
+func start(t *testing.T, job engine.Job) *running {
 	t.Helper()
-	l = &listener{}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx, job, l, zap.NewNop()) }()
-	return l, func() error {
-		cancel()
-		return <-done
+	r := &running{listener: &listener{}, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- engine.Run(ctx, job, r.listener, zap.NewNop()) }()
+	return r
+}
+
+// stop pauses the run.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.cancel()
+	require.ErrorIs(t, <-r.done, context.Canceled)
+}
+
+// await waits for a condition, which must come about before the run ends.
+func (r *running) await(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); {
+		select {
+		case err := <-r.done:
+			events, _, _ := r.snapshot()
+			require.FailNow(t, "the run has ended", "%v, after these events:\n%s", err, events)
+		case <-time.After(10 * time.Millisecond):
+		}
+		require.Less(t, time.Now(), deadline, "waited in vain")
 	}
+}
+
+func (r *running) awaitEvent(t *testing.T, part string) {
+	t.Helper()
+	r.await(t, func() bool {
+		events, _, _ := r.snapshot()
+		return strings.Contains(events, part)
+	})
 }
 
 func (p *pair) equal(t *testing.T, schema string) bool {
@@ -83,15 +114,12 @@ func (p *pair) equal(t *testing.T, schema string) bool {
 	return maps.Equal(p.source.Checksums(t, schema), p.target.Checksums(t, schema))
 }
 
-// requireEqual waits until the target is like the source, which must not change meanwhile.
-func (p *pair) requireEqual(t *testing.T, schema string) {
+// awaitEqual waits until the target is like the source, which must not change meanwhile.
+func (p *pair) awaitEqual(t *testing.T, r *running, schema string) {
 	t.Helper()
 	want := p.source.Checksums(t, schema)
 	require.NotEmpty(t, want)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && !maps.Equal(want, p.target.Checksums(t, schema)); {
-		runtime.Gosched()
-	}
-	require.Equal(t, want, p.target.Checksums(t, schema))
+	r.await(t, func() bool { return maps.Equal(want, p.target.Checksums(t, schema)) })
 }
 
 func TestRun(t *testing.T) {
@@ -116,17 +144,17 @@ func TestRun(t *testing.T) {
 func testAll(t *testing.T, p *pair) {
 	p.source.Exec(t, "CREATE DATABASE all_steps", "CREATE TABLE all_steps.t (id INT PRIMARY KEY, v INT)",
 		"INSERT INTO all_steps.t SELECT seq, seq FROM mysql.seq_1_to_5000")
-	l, stop := start(t, p.job("all", 1, "all_steps"))
-	p.requireEqual(t, "all_steps")
+	run := start(t, p.job("all", 1, "all_steps"))
+	p.awaitEqual(t, run, "all_steps")
 	p.source.Exec(t, "UPDATE all_steps.t SET v = -v WHERE id % 3 = 0", "DELETE FROM all_steps.t WHERE id % 5 = 0",
 		"CREATE TABLE all_steps.later (id INT PRIMARY KEY)", "INSERT INTO all_steps.later VALUES (1), (2)", "ALTER TABLE all_steps.t ADD note VARCHAR(9) DEFAULT 'x'")
-	p.requireEqual(t, "all_steps")
-	require.Eventually(t, func() bool {
-		_, last, _ := l.snapshot()
+	p.awaitEqual(t, run, "all_steps")
+	run.await(t, func() bool {
+		_, last, _ := run.snapshot()
 		return last.ExecTx > 0 && last.Lag == 0 && last.Executed.GTIDSet != ""
-	}, 10*time.Second, 10*time.Millisecond)
-	require.ErrorIs(t, stop(), context.Canceled)
-	events, last, _ := l.snapshot()
+	})
+	run.stop(t)
+	events, last, _ := run.snapshot()
 	require.Contains(t, events, "Driver: job_stage_full")
 	require.Contains(t, events, "Driver: job_stage_incr")
 	require.Equal(t, "job_stage_incr", last.Stage)
@@ -134,9 +162,9 @@ func testAll(t *testing.T, p *pair) {
 	require.Equal(t, int64(5000), last.CopiedRows)
 
 	p.source.Exec(t, "INSERT INTO all_steps.t SELECT seq, 1, 'later' FROM mysql.seq_10001_to_10100")
-	_, stop = start(t, p.job("all", 2, "all_steps"))
-	p.requireEqual(t, "all_steps")
-	require.ErrorIs(t, stop(), context.Canceled)
+	run = start(t, p.job("all", 2, "all_steps"))
+	p.awaitEqual(t, run, "all_steps")
+	run.stop(t)
 }
 
 func testFull(t *testing.T, p *pair) {
@@ -188,19 +216,16 @@ func testIncremental(t *testing.T, p *pair) {
 	}
 	job := p.job("incr", 1, "incr_step")
 	job.Step = string(engine.StepIncr)
-	l, stop := start(t, job)
-	require.Eventually(t, func() bool {
-		events, _, _ := l.snapshot()
-		return strings.Contains(events, "job_stage_incr")
-	}, 10*time.Second, 5*time.Millisecond)
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
 	p.source.Exec(t, "INSERT INTO incr_step.t VALUES (2), (3)")
-	p.requireEqual(t, "incr_step")
-	require.ErrorIs(t, stop(), context.Canceled)
+	p.awaitEqual(t, run, "incr_step")
+	run.stop(t)
 	p.source.Exec(t, "DELETE FROM incr_step.t WHERE id = 1")
 	job.Epoch = 2
-	_, stop = start(t, job)
-	p.requireEqual(t, "incr_step")
-	require.ErrorIs(t, stop(), context.Canceled)
+	run = start(t, job)
+	p.awaitEqual(t, run, "incr_step")
+	run.stop(t)
 }
 
 func testIncarnation(t *testing.T, p *pair) {
@@ -216,20 +241,14 @@ func testIncarnation(t *testing.T, p *pair) {
 
 func testFence(t *testing.T, p *pair) {
 	p.source.Exec(t, "CREATE DATABASE fence", "CREATE TABLE fence.t (id INT PRIMARY KEY)")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	l := &listener{}
-	go func() { done <- engine.Run(ctx, p.job("fence", 1, "fence"), l, zap.NewNop()) }()
-	require.Eventually(t, func() bool {
-		events, _, _ := l.snapshot()
-		return strings.Contains(events, "job_stage_incr")
-	}, 10*time.Second, 5*time.Millisecond)
-	_, stop := start(t, p.job("fence", 2, "fence"))
+	first := start(t, p.job("fence", 1, "fence"))
+	first.awaitEvent(t, "job_stage_incr")
+	run := start(t, p.job("fence", 2, "fence"))
+	run.awaitEvent(t, "job_stage_incr")
 	p.source.Exec(t, "INSERT INTO fence.t VALUES (1)")
-	require.ErrorIs(t, <-done, progress.ErrFenced)
-	p.requireEqual(t, "fence")
-	require.ErrorIs(t, stop(), context.Canceled)
+	require.ErrorIs(t, <-first.done, progress.ErrFenced)
+	p.awaitEqual(t, run, "fence")
+	run.stop(t)
 	require.ErrorIs(t, engine.Run(t.Context(), p.job("fence", 1, "fence"), &listener{}, zap.NewNop()), progress.ErrFenced)
 }
 

@@ -41,19 +41,45 @@ func TestServer(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	})
-	t.Run("position", func(t *testing.T) {
-		t.Parallel()
-		c := server.Connect(t)
-		server.Exec(t, "CREATE DATABASE positions")
-		p, err := c.Flavor.CurrentPosition(c)
+}
+
+// TestPosition has a server of its own, whose binary logs it purges.
+func TestPosition(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t, 1)
+	c := server.Connect(t)
+	missing := func(p mysql.Position) string {
+		t.Helper()
+		reason, err := c.Flavor.Missing(c, p)
 		require.NoError(t, err)
-		require.Regexp(t, `^0-1-\d+$`, p.GTIDSet)
-		require.NotEmpty(t, p.File)
-		require.NotZero(t, p.Offset)
-		missing, err := c.Flavor.Missing(c, p)
-		require.NoError(t, err)
-		require.Empty(t, missing)
-	})
+		return reason
+	}
+	require.Empty(t, missing(mysql.Position{}), "from the beginning, which is there")
+	server.Exec(t, "CREATE DATABASE a")
+	first, err := c.Flavor.CurrentPosition(c)
+	require.NoError(t, err)
+	require.Equal(t, "0-1-1", first.GTIDSet)
+	require.NotEmpty(t, first.File)
+	require.NotZero(t, first.Offset)
+	server.Exec(t, "CREATE DATABASE b", "FLUSH BINARY LOGS", "CREATE DATABASE c")
+	require.Empty(t, missing(first))
+	last, err := c.Flavor.CurrentPosition(c)
+	require.NoError(t, err)
+	server.Exec(t, "PURGE BINARY LOGS TO '"+last.File+"'")
+	require.Empty(t, missing(last))
+	require.Contains(t, missing(first), "purged its binary logs up to GTID 0-1-2")
+	require.Contains(t, missing(mysql.Position{File: first.File, Offset: first.Offset}), "is purged")
+	require.Empty(t, missing(mysql.Position{File: last.File, Offset: 4}))
+
+	require.NoError(t, c.Begin())
+	_, err = c.Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+	require.NoError(t, err)
+	server.Exec(t, "CREATE DATABASE d")
+	seen, known, err := c.Flavor.SnapshotPosition(c)
+	require.NoError(t, err)
+	require.True(t, known)
+	require.Equal(t, last.GTIDSet, seen.GTIDSet)
+	require.NoError(t, c.Rollback())
 }
 
 func testMetadata(t *testing.T, server *mysqltest.Server) {

@@ -76,6 +76,18 @@ func Claim(c *mysql.Conn, jobID, incarnation string, epoch int64) (State, error)
 	return s, nil
 }
 
+// CheckOwner fails with ErrFenced if the job belongs to a later run. It locks nothing: it explains an error, and guards no write.
+func CheckOwner(c *mysql.Conn, jobID string, epoch int64) error {
+	r, err := c.Execute(`SELECT 1 FROM opsdeck.replication_job WHERE job_id = ? AND epoch = ?`, jobID, epoch)
+	if err != nil {
+		return fmt.Errorf("check the job's owner: %w", mysql.Explain(err))
+	}
+	if r.RowNumber() == 0 {
+		return ErrFenced
+	}
+	return nil
+}
+
 // create adds the job's row unless there is one.
 func create(c *mysql.Conn, jobID, incarnation string, epoch int64) error {
 	_, err := c.Execute(`INSERT INTO opsdeck.replication_job

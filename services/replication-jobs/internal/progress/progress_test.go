@@ -52,6 +52,8 @@ func testClaims(t *testing.T, server *mysqltest.Server) {
 	later, _ := claim(t, c, "claims", 4)
 	require.NoError(t, later.Fence())
 	require.ErrorIs(t, old.Fence(), progress.ErrFenced)
+	require.NoError(t, progress.CheckOwner(c, "claims", 4))
+	require.ErrorIs(t, progress.CheckOwner(c, "claims", 3), progress.ErrFenced)
 	require.ErrorIs(t, old.SavePosition(progress.Applied{}), progress.ErrFenced)
 	require.ErrorIs(t, old.SetStage(progress.StageCopy, mysql.Position{}), progress.ErrFenced)
 	_, err := progress.Claim(c, "claims", "one", 3)
