@@ -138,7 +138,7 @@ func (w *writer) run(ctx context.Context, d *database, schema string, random *ra
 		case <-tick.C:
 		}
 		if conn == nil {
-			conn, _ = client.ConnectWithContext(ctx, d.Addr(), d.User(), d.Password(), schema, time.Second)
+			conn, _ = d.Connect(ctx, schema)
 		}
 		if conn == nil {
 			continue // the server is down

@@ -86,16 +86,20 @@ func await(t testing.TB, patience time.Duration, what string, ask func(ctx conte
 	defer cancel()
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := ask(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err // not what comes of the end of patience
+		}
 		var hopeless permanentError
 		require.False(t, errors.As(err, &hopeless), "%s: %v", what, err)
 		select {
 		case <-ctx.Done():
-			require.FailNow(t, "gave up waiting for "+what, "after %v, the last answer was: %v", patience, err)
+			require.FailNow(t, "gave up waiting for "+what, "after %v, the last answer was: %v", patience, last)
 		case <-tick.C:
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
 
@@ -118,9 +117,9 @@ func (d *database) exec(t testing.TB, statements ...string) {
 	require.NoError(t, d.Exec(t.Context(), statements...))
 }
 
-// query returns the result of one statement.
+// query returns the result of one statement. The result is not closed: its texts are good for as long as it is.
 func (d *database) query(ctx context.Context, statement string) (*mysql.Result, error) {
-	conn, err := client.ConnectWithContext(ctx, d.Addr(), d.User(), d.Password(), "", 10*time.Second)
+	conn, err := d.Connect(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ type output struct {
 	text []byte
 }
 
-const keptOutput = 256 << 10
+const keptOutput = 8 << 20
 
 // Write implements io.Writer.
 func (o *output) Write(p []byte) (int, error) {

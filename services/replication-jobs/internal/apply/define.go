@@ -47,10 +47,12 @@ func (u uncopied) Table(schema, table string) bool {
 func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Point) error {
 	statement, ok, err := t.Definition.Restrict(uncopied{Selection: b.applier.cfg.Selection, handover: b.handover, at: at})
 	if err != nil {
-		return fmt.Errorf("statement at %s: %w: %s", t.Definition.Position, err, ddl.Excerpt(t.Definition.Text))
+		return &mysql.Error{Permanent: true, Err: err, Sentence: fmt.Sprintf(
+			"the statement at %s cannot be replicated: %s", t.Definition.Position, ddl.Excerpt(t.Definition.Text))}
 	}
 	if t.Definition.What != "" && (t.Definition.Session.Schema == "" || b.applier.cfg.Selection.Schema(t.Definition.Session.Schema)) {
-		b.applier.event("ddl_ignored", "%s is not replicated: %s", t.Definition.What, ddl.Excerpt(t.Definition.Text))
+		// Not the text: it may hold a password.
+		b.applier.event("ddl_ignored", "a statement that concerns a %s, at %s, is not replicated", t.Definition.What, t.Definition.Position)
 	}
 	if ok {
 		if err := b.renamesCopied(statement, at); err != nil {

@@ -89,7 +89,7 @@ func TestDefinitionThatTookEffectIsNotRepeated(t *testing.T) {
 	for name, statement := range map[string]string{
 		"unnamedindex": "ALTER TABLE t ADD INDEX (v)", "added": "ALTER TABLE t ADD COLUMN w INT", "swapping": "RENAME TABLE t TO x, o TO t, x TO o",
 		"created": "CREATE TABLE c (id INT PRIMARY KEY)", "filled": "CREATE TABLE c (PRIMARY KEY (id)) AS SELECT id, v FROM t", "removed": "DROP TABLE t", "emptied": "TRUNCATE t",
-		"schemed": "CREATE DATABASE schemed_more", "dropindex": "DROP INDEX i ON o", "moved": "RENAME TABLE t TO y", "columnswap": "ALTER TABLE t RENAME COLUMN v TO id2, RENAME COLUMN id TO v",
+		"schemed": "ALTER DATABASE schemed COLLATE utf8mb4_bin", "dropindex": "DROP INDEX i ON o", "moved": "RENAME TABLE t TO y", "columnswap": "ALTER TABLE t RENAME COLUMN v TO id2, RENAME COLUMN id TO v",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -230,4 +230,25 @@ func TestOldTemporalFormat(t *testing.T) {
 	j.write(t, "INSERT INTO fractions VALUES (1, '2024-02-29 12:34:56.789')")
 	_, err := j.run(t)
 	require.ErrorContains(t, err, "old format")
+}
+
+func TestIgnoredStatementsAreReportedWithoutTheirText(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "ignored")
+	j.write(t, "CREATE OR REPLACE USER 'somebody' IDENTIFIED BY 'geheim'", "CREATE VIEW v AS SELECT 1", "DROP USER 'somebody'", "CREATE TABLE t (id INT)")
+	j.converge(t)
+	require.Len(t, j.events, 3)
+	require.Contains(t, j.events[0], "concerns a user")
+	require.NotContains(t, j.events[0], "geheim")
+	require.Contains(t, j.events[1], "view")
+}
+
+func TestTableThatEntersTheSelection(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "entering")
+	j.at(t, j.source, "CREATE DATABASE IF NOT EXISTS entering_outside", "CREATE OR REPLACE TABLE entering_outside.t (id INT)",
+		"RENAME TABLE entering_outside.t TO entering.t")
+	_, err := j.run(t)
+	require.ErrorContains(t, err, "entering_outside")
+	require.True(t, mysql.Permanent(err))
 }

@@ -86,10 +86,9 @@ func newJob(t testing.TB, schema string) *job {
 	t.Helper()
 	j := &job{schema: schema, source: connect(t, source), target: connect(t, target), logger: zap.NewNop()}
 	require.NoError(t, progress.Ensure(j.target))
+	require.NoError(t, progress.Forget(j.target, schema, "incarnation"))
+	j.both(t, "DROP DATABASE IF EXISTS "+schema, "CREATE DATABASE "+schema)
 	var err error
-	j.start, err = j.source.Flavor.CurrentPosition(j.source)
-	require.NoError(t, err)
-	j.both(t, "CREATE DATABASE "+schema)
 	j.start, err = j.source.Flavor.CurrentPosition(j.source)
 	require.NoError(t, err)
 	j.claim(t)

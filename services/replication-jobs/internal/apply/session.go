@@ -30,14 +30,13 @@ func (a *Applier) connect(ctx context.Context) (*mysql.Conn, error) {
 // prepareSession sets what rows need. Constraints between tables and checks were enforced by the source; statements that must
 // cascade switch foreign keys on for themselves.
 func prepareSession(conn *mysql.Conn) error {
-	statements := []string{
-		"SET NAMES utf8mb4",
-		"SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, transaction_isolation = 'READ-COMMITTED', collation_server = DEFAULT",
-	}
+	settings := "SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, collation_server = DEFAULT"
 	if conn.Flavor.Name() == gomysql.MariaDBFlavor {
-		statements[1] = "SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, tx_isolation = 'READ-COMMITTED', collation_server = DEFAULT, check_constraint_checks = 0"
+		settings += ", tx_isolation = 'READ-COMMITTED', check_constraint_checks = 0"
+	} else {
+		settings += ", transaction_isolation = 'READ-COMMITTED'"
 	}
-	for _, statement := range statements {
+	for _, statement := range []string{"SET NAMES utf8mb4", settings} {
 		if _, err := conn.Execute(statement); err != nil {
 			return fmt.Errorf("prepare the session: %w", mysql.Explain(err))
 		}

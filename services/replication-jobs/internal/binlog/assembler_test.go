@@ -169,7 +169,7 @@ func TestRolledBackTransactionIsEmpty(t *testing.T) {
 func TestSession(t *testing.T) {
 	t.Parallel()
 	vars := []byte{
-		0, 0, 0, 0, 4, // flags2: foreign_key_checks off
+		0, 0, 0, 0, 4, // flags2
 		1, 4, 0, 0x20, 0, 0, 0, 0, 0, // sql_mode: ANSI_QUOTES, STRICT_TRANS_TABLES
 		6, 3, 's', 't', 'd', // catalog
 		4, 28, 0, 28, 0, 8, 0, // gbk, gbk, latin1
@@ -178,7 +178,7 @@ func TestSession(t *testing.T) {
 	}
 	s := parseSession("x", vars)
 	require.Equal(t, Session{
-		Schema: "x", SQLMode: 0x200004, HasSQLMode: true, HasCharset: true, ClientCharset: 28, ConnectionCollation: 28, ServerCollation: 8, ForeignKeysOff: true,
+		Schema: "x", SQLMode: 0x200004, HasSQLMode: true, HasCharset: true, ClientCharset: 28, ConnectionCollation: 28, ServerCollation: 8,
 	}, s)
 	require.True(t, s.ANSIQuotes())
 }

@@ -14,8 +14,6 @@ type Session struct {
 	HasSQLMode, HasCharset bool
 	// ClientCharset, ConnectionCollation and ServerCollation are collation ids.
 	ClientCharset, ConnectionCollation, ServerCollation uint16
-	// ForeignKeysOff is set when foreign_key_checks was off.
-	ForeignKeysOff bool
 }
 
 // ansiQuotes is MODE_ANSI_QUOTES of sql_mode.
@@ -33,7 +31,6 @@ const (
 	statusCharset        = 4
 	statusTimeZone       = 5
 	statusCatalogNZ      = 6
-	statusNoForeignKeys  = 1 << 26 // in flags2
 	statusCharsetLength  = 6
 	statusSQLModeLength  = 8
 	statusAutoIncrLength = 4
@@ -50,8 +47,6 @@ func parseSession(schema string, vars []byte) Session {
 			return s
 		}
 		switch code {
-		case statusFlags2:
-			s.ForeignKeysOff = binary.LittleEndian.Uint32(rest)&statusNoForeignKeys != 0
 		case statusSQLMode:
 			s.SQLMode, s.HasSQLMode = binary.LittleEndian.Uint64(rest), true
 		case statusCharset:

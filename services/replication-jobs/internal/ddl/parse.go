@@ -113,7 +113,7 @@ func (p *parser) parse() error {
 func (p *parser) other(verb string) error {
 	switch verb {
 	case "GRANT", "REVOKE":
-		return p.ignore("privileges")
+		return p.ignore("privilege")
 	case "SET":
 		return p.ignore("setting")
 	case "ANALYZE", "OPTIMIZE", "REPAIR", "FLUSH", "CHECK", "INSTALL", "UNINSTALL":

@@ -183,9 +183,9 @@ func runUntil(t *testing.T, copier *fullcopy.Copier, more int64) int64 {
 }
 
 func testFilled(t *testing.T, f *fixture) {
-	f.source.Exec(t, "CREATE DATABASE filled", "CREATE TABLE filled.t (id INT PRIMARY KEY)", "INSERT INTO filled.t VALUES (1), (2)")
+	f.source.Exec(t, "CREATE DATABASE filled", "CREATE TABLE filled.t (id INT PRIMARY KEY)", "INSERT INTO filled.t VALUES (1), (2)", "CREATE SEQUENCE filled.numbers")
 	f.target.Exec(t, "CREATE DATABASE filled", "CREATE TABLE filled.t (id INT PRIMARY KEY, extra INT)", "INSERT INTO filled.t VALUES (9, 9)")
-	opt, _ := f.options(t, "filled", 1, "filled")
+	opt, heard := f.options(t, "filled", 1, "filled")
 	_, err := fullcopy.New(opt).Run(t.Context())
 	require.ErrorContains(t, err, "has rows in filled.t already")
 	require.True(t, mysql.Permanent(err))
@@ -195,6 +195,7 @@ func testFilled(t *testing.T, f *fixture) {
 	_, err = fullcopy.New(opt).Run(t.Context())
 	require.NoError(t, err)
 	f.requireEqual(t, "filled")
+	require.Contains(t, heard.all(), "filled.numbers (sequence)")
 }
 
 func testSkipCreate(t *testing.T, f *fixture) {

@@ -56,6 +56,13 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 		if err := CheckChosen(snap.readers[0], c.opt.Source.Addr(), c.opt.Selection, snap.tables); err != nil {
 			return nil, err
 		}
+		others, err := otherKinds(snap.readers[0], c.opt.Selection)
+		if err != nil {
+			return nil, err
+		}
+		if len(others) > 0 {
+			c.opt.Event("warning", "only base tables are copied; create these on the target yourself if they are needed: "+strings.Join(others, ", "))
+		}
 	}
 	present := map[string]bool{}
 	for _, table := range snap.tables {

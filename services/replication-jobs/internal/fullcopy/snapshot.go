@@ -228,3 +228,25 @@ func CheckChosen(c *mysql.Conn, address string, selection *filter.Selection, tab
 		Permanent: true,
 	}
 }
+
+// otherKinds lists what the selection names beyond base tables and views, such as sequences and system-versioned tables of MariaDB.
+func otherKinds(c *mysql.Conn, selection *filter.Selection) ([]string, error) {
+	r, err := c.Execute(`SELECT table_schema, table_name, LOWER(table_type) FROM information_schema.tables
+		WHERE table_type NOT IN ('BASE TABLE', 'VIEW', 'SYSTEM VIEW') AND ` + mysql.UserSchemas)
+	if err != nil {
+		return nil, fmt.Errorf("list the source's tables: %w", mysql.Explain(err))
+	}
+	var out []string
+	for i := range r.RowNumber() {
+		var s [3]string
+		for j := range s {
+			if s[j], err = r.GetString(i, j); err != nil {
+				return nil, err
+			}
+		}
+		if selection.Table(s[0], s[1]) {
+			out = append(out, fmt.Sprintf("%s.%s (%s)", s[0], s[1], s[2]))
+		}
+	}
+	return out, nil
+}

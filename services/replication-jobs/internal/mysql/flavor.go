@@ -60,18 +60,22 @@ func binlogStatus(c *Conn, statement string) (Position, error) {
 	if err != nil {
 		return Position{}, fmt.Errorf("read the binary log position: %w", err)
 	}
+	return parseBinlogStatus(r)
+}
+
+func parseBinlogStatus(r *gomysql.Result) (Position, error) {
 	if r.RowNumber() == 0 {
 		return Position{}, errNoBinlog
 	}
-	p := Position{}
-	if p.File, err = r.GetString(0, 0); err != nil {
+	file, err := r.GetString(0, 0)
+	if err != nil {
 		return Position{}, fmt.Errorf("read the binary log position: %w", err)
 	}
 	offset, err := r.GetUint(0, 1)
 	if err != nil {
 		return Position{}, fmt.Errorf("read the binary log position: %w", err)
 	}
-	p.Offset = uint32(offset) //nolint:gosec // the protocol's offsets are 32 bits
+	p := Position{File: file, Offset: uint32(offset)} //nolint:gosec // the protocol's offsets are 32 bits
 	if i, ok := r.FieldNames["Executed_Gtid_Set"]; ok {
 		set, err := r.GetString(0, i)
 		if err != nil {
