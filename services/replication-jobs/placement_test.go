@@ -147,3 +147,12 @@ func TestLogsAreBounded(t *testing.T) {
 	}
 	require.Len(t, m.detail(alice, id).GetTaskLogs(), 40)
 }
+
+func TestEpochsRiseBeyondThoseOfABackup(t *testing.T) {
+	t.Parallel()
+	m := startManager(t)
+	before := time.Now().UnixMilli() - time.Minute.Milliseconds()
+	answer, err := m.jobs(admin).CreateJob(t.Context(), request(t, "restored"))
+	require.NoError(t, err)
+	require.Greater(t, answer.GetJobModifyIndex(), before, "the targets may have seen any epoch up to now")
+}

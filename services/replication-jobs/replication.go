@@ -72,6 +72,9 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	if err := pg.Migrated(ctx, svc.Pool, name, migrations.FS); err != nil {
 		return err
 	}
+	if err := placement.RaiseEpochs(ctx, svc.Pool); err != nil {
+		return err
+	}
 	auth, err := dialAuth(cfg)
 	if err != nil {
 		return err

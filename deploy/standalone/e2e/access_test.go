@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,10 +36,7 @@ func TestEveryMethodKeepsStrangersOut(t *testing.T) {
 	tokens := map[string]string{"admin": o.token, "forger": forge(o.token)}
 	methods := 0
 	for name, socket := range packages {
-		conn, err := grpc.NewClient("unix://"+filepath.Join(o.data, "run", socket), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, conn.Close()) })
-		r := apitest.Runner{Tokens: tokens, Conn: conn}
+		r := apitest.Runner{Tokens: tokens, Conn: o.dial(t, socket)}
 		protoregistry.GlobalFiles.RangeFilesByPackage(name, func(file protoreflect.FileDescriptor) bool {
 			for method := range methodsOf(file) {
 				methods++
@@ -50,6 +49,35 @@ func TestEveryMethodKeepsStrangersOut(t *testing.T) {
 		})
 	}
 	require.GreaterOrEqual(t, methods, 15, "the registry has the methods")
+}
+
+// dial connects to one of the services behind the gateway.
+func (o *opsdeck) dial(t testing.TB, socket string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("unix://"+filepath.Join(o.data, "run", socket), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	return conn
+}
+
+// The same request means the same over HTTP and over gRPC, and a refusal has a reason that programs can go by.
+func TestHTTPAndGRPCAgree(t *testing.T) {
+	t.Parallel()
+	o, p, schema := sharedOpsdeck(t), sharedPair(t), newSchema()
+	p.source.load(t, schema, 1)
+	job := p.job("both-"+schema, schema)
+	job["task_step_name"] = "job_stage_full"
+	id := o.create(t, job)
+	o.awaitStatus(t, id, "finished")
+	cases := apitest.Load(t, os.DirFS("testdata"), "both/*.yaml", map[string]string{
+		"name": "both-" + schema, "job": id, "src": strconv.Itoa(int(p.source.Port())),
+	})
+	r := o.runner()
+	r.Conn = o.dial(t, "replication")
+	t.Run("cases", func(t *testing.T) { r.Run(t, cases) })
+	require.Equal(t, []string{id}, o.list(t, "filter_job_name=both-"+schema))
+	require.Empty(t, o.list(t, "filter_job_name=unbound-"))
+	o.order(t, "delete", id)
 }
 
 func methodsOf(file protoreflect.FileDescriptor) map[protoreflect.MethodDescriptor]bool {

@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 	out, err := demo.CombinedOutput()
 	text := string(out)
 	require.NoError(t, err, text)
-	verdicts := regexp.MustCompile(`(?m)^ +(\w+) +source (\d+) +target (\d+) +equal$`).FindAllStringSubmatch(text, -1)
+	verdicts := regexp.MustCompile(`(?m)^ +(\w+) +source (\d+ rows \w+) +target (\d+ rows \w+) +equal$`).FindAllStringSubmatch(text, -1)
 	require.Len(t, verdicts, 8, text)
 	for _, verdict := range verdicts {
 		require.Equal(t, verdict[2], verdict[3], verdict[1])

@@ -123,6 +123,7 @@ func (b battlefield) duringCopy(t *testing.T, random *rand.Rand) {
 	w.stop()
 	// The writer changes a row of the table in every tenth transaction; replacing a row counts as two changes.
 	bound := bigRows - copied + w.committed.Load()/2 + 20*chunk
+	t.Logf("%d rows were copied before the kill, %d changed after it, at most %d may", copied, changed, bound)
 	require.Less(t, changed, bound, "the copy continued where it was, at %d rows of %d, and copied nothing again", copied, bigRows)
 	b.p.awaitSame(t, schema)
 	b.o.order(t, "delete", job)

@@ -57,6 +57,9 @@ func Start(ctx context.Context, cfg Config, log *zap.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := free(ctx, cfg.Listen); err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("NATS server: %w", err)
@@ -72,6 +75,18 @@ func Start(ctx context.Context, cfg Config, log *zap.Logger) (*Server, error) {
 		return nil, fmt.Errorf("NATS server on %q with files in %s is not ready after %v; its log says why", cfg.Listen, cfg.Dir, wait)
 	}
 	return &Server{s}, nil
+}
+
+// free tells at once of an address that another process holds: the server itself would try it for half a minute.
+func free(ctx context.Context, address string) error {
+	if address == "" {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("NATS server: %w", err)
+	}
+	return listener.Close()
 }
 
 // InProcess connects a client to the server without a socket.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -30,5 +31,6 @@ func (s *Server) Value(ctx context.Context, query string) (value string, err err
 		return "", fmt.Errorf("%s: %w", query, err)
 	}
 	defer rows.Close()
-	return rows.GetString(0, rows.ColumnNumber()-1)
+	value, err = rows.GetString(0, rows.ColumnNumber()-1)
+	return strings.Clone(value), err // it lies in a buffer that Close gives to the next query
 }

@@ -176,5 +176,5 @@ func freePort() (uint16, error) {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	return uint16(l.Addr().(*net.TCPAddr).Port), nil //nolint:gosec // a port has 16 bits
+	return uint16(l.Addr().(*net.TCPAddr).Port), nil
 }

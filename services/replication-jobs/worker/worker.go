@@ -41,7 +41,7 @@ type Config struct {
 	NATSURL      string        `env:"OPSDECK_WORKER_NATS_URL" envDefault:"nats://127.0.0.1:4222" help:"NATS servers, separated by commas."`
 	NATSUser     string        `env:"OPSDECK_WORKER_NATS_USER" help:"User to sign in to NATS as."`
 	NATSPassword secret.Text   `env:"OPSDECK_WORKER_NATS_PASSWORD_FILE,file" help:"Password of that user."`
-	MaxMessage   int           `env:"OPSDECK_WORKER_MAX_MESSAGE" envDefault:"4194304" help:"Largest request or answer, in bytes. The manager's own limit should be the same."`
+	MaxMessage   int           `env:"OPSDECK_WORKER_MAX_MESSAGE" envDefault:"16777216" help:"Largest request or answer, in bytes. The manager's own limit should be the same."`
 	TLS          rpc.TLSConfig `envPrefix:"OPSDECK_WORKER_"`
 }
 

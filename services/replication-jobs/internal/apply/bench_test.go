@@ -53,7 +53,7 @@ func BenchmarkCatchUp(b *testing.B) {
 
 // native measures a replica of the source.
 func (j *job) native(b *testing.B, threads int) {
-	replica := mysqltest.Start(b, uint32(100+threads), "--log-slave-updates", "--innodb-buffer-pool-size=256M") //nolint:gosec // small
+	replica := mysqltest.Start(b, uint32(100+threads), "--log-slave-updates", "--innodb-buffer-pool-size=256M")
 	c := replica.Connect(b)
 	s := config(source)
 	end := j.position(b)
@@ -80,7 +80,7 @@ func (j *job) backlog(b *testing.B) {
 				return err
 			}
 			defer func() { _ = c.Close() }()
-			random := rand.New(rand.NewPCG(uint64(writer), 1)) //nolint:gosec // a seeded load
+			random := rand.New(rand.NewPCG(uint64(writer), 1))
 			for range benchTransactions {
 				if err := c.Transaction(func() error { return j.oltp(c, random, writer) }); err != nil {
 					return err

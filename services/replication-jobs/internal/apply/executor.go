@@ -140,7 +140,7 @@ func (e *executor) execute(s *statement) error {
 			return fmt.Errorf("switch foreign keys off: %w", mysql.Explain(err))
 		}
 	}
-	if s.want >= 0 && int64(r.AffectedRows) != s.want { //nolint:gosec // far below the limit
+	if s.want >= 0 && int64(r.AffectedRows) != s.want {
 		return e.mismatch(s)
 	}
 	return nil

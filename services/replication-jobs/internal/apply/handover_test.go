@@ -62,7 +62,7 @@ func TestTableCopiedFromTwoSnapshots(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a seeded test
+			random := rand.New(rand.NewPCG(seed, 1))
 			j := newJob(t, fmt.Sprintf("snapshots%d", seed))
 			j.create(t, "CREATE TABLE two"+uniqueTable, "CREATE TABLE one"+uniqueTable)
 			j.change(t, random, "two", 60)
@@ -97,7 +97,7 @@ func TestInterruptedRunsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "interrupted")
 	j.create(t, "CREATE TABLE t"+uniqueTable, "CREATE TABLE counted (n INT)")
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a seeded test
+	random := rand.New(rand.NewPCG(7, 7))
 	for i := range 40 {
 		j.change(t, random, "t", 20)
 		j.write(t, "BEGIN", fmt.Sprintf("INSERT INTO counted VALUES (%d)", i), fmt.Sprintf("UPDATE t SET v = %d", i), "COMMIT")

@@ -45,7 +45,7 @@ func withServers(m *testing.M) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // the machine cleans its temporary files itself
 		if *server, err = mariadb.Start(ctx, mariadb.Options{Dir: dir, ServerID: uint32(i + 1), Args: []string{
 			"--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--innodb-buffer-pool-size=256M",
 		}}); err != nil {
@@ -171,7 +171,7 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 			require.NoError(t, err)
 			if at.Covers(until) {
 				cancel()
-				<-failed
+				<-failed //nolint:errcheck // it was told to stop
 				return a.Stats(), nil
 			}
 		}

@@ -48,10 +48,10 @@ func (c *column) appendValue(dst []byte, v any, source byte) ([]byte, error) {
 func (c *column) appendInt(dst []byte, v int64, bits int) []byte {
 	switch c.DataType {
 	case "bit", "set":
-		return strconv.AppendUint(dst, uint64(v), 10) //nolint:gosec // reinterpreted on purpose
+		return strconv.AppendUint(dst, uint64(v), 10)
 	}
 	if c.Unsigned {
-		return strconv.AppendUint(dst, uint64(v)&(math.MaxUint64>>(64-bits)), 10) //nolint:gosec // reinterpreted on purpose
+		return strconv.AppendUint(dst, uint64(v)&(math.MaxUint64>>(64-bits)), 10)
 	}
 	return strconv.AppendInt(dst, v, 10)
 }

@@ -141,7 +141,7 @@ func TestStreamEndsWithItsSource(t *testing.T) {
 	server.Exec(t, "CREATE TABLE shop.t (id INT)")
 	next(t, s)
 	require.NoError(t, server.Kill())
-	for range s.Transactions() { //nolint:revive // until it is closed
+	for range s.Transactions() {
 	}
 	require.Error(t, s.Err())
 	require.False(t, mysql.Permanent(s.Err()), s.Err())
@@ -161,7 +161,7 @@ func TestPurgedPosition(t *testing.T) {
 	require.NoError(t, err)
 	server.Exec(t, "PURGE BINARY LOGS TO '"+last.File+"'")
 	s := open(t, server, start, 0)
-	for range s.Transactions() { //nolint:revive // until it is closed
+	for range s.Transactions() {
 	}
 	require.ErrorContains(t, s.Err(), "purge")
 	require.True(t, mysql.Permanent(s.Err()), s.Err())
@@ -176,7 +176,7 @@ func TestContextEndsStream(t *testing.T) {
 	s, err := binlog.Open(ctx, binlog.Config{Source: server.Config(), Flavor: mysql.Detect("MariaDB"), Selection: selection, Logger: zap.NewNop()})
 	require.NoError(t, err)
 	cancel()
-	for range s.Transactions() { //nolint:revive // until it is closed
+	for range s.Transactions() {
 	}
 	require.ErrorIs(t, s.Err(), context.Canceled)
 	s.Close()
@@ -198,7 +198,7 @@ func TestWhatTheSourceShouldNotDo(t *testing.T) {
 			require.NoError(t, err)
 		}
 		s := open(t, server, start, 0)
-		for range s.Transactions() { //nolint:revive // until it is closed
+		for range s.Transactions() {
 		}
 		require.ErrorContains(t, s.Err(), want)
 		require.True(t, mysql.Permanent(s.Err()), s.Err())

@@ -9,7 +9,7 @@ import (
 
 // checkSource fails if the source's settings leave out of the binary log what replication needs.
 func checkSource(c *mysql.Conn) error {
-	r, err := c.Execute(`SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options')`)
+	r, err := c.Execute(`SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode')`)
 	if err != nil {
 		return fmt.Errorf("read the settings of the binary log: %w", mysql.Explain(err))
 	}
@@ -31,6 +31,12 @@ func checkSource(c *mysql.Conn) error {
 				Sentence:  fmt.Sprintf("the server has %s=%s, replication needs %s=%s: set it in the server's configuration", s.name, value, s.name, s.want),
 				Permanent: true,
 			}
+		}
+	}
+	if mode := strings.ToUpper(have["gtid_mode"]); strings.HasSuffix(mode, "_PERMISSIVE") {
+		return &mysql.Error{
+			Sentence:  fmt.Sprintf("the server has gtid_mode=%s, so that some transactions have a GTID and others have none: set it to ON or OFF", mode),
+			Permanent: true,
 		}
 	}
 	return nil

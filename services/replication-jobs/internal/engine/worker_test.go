@@ -36,7 +36,7 @@ func startWorker(t *testing.T, job engine.Job) (kill func()) {
 	t.Helper()
 	text, err := json.Marshal(job)
 	require.NoError(t, err)
-	cmd := exec.Command(os.Args[0]) //nolint:gosec,noctx // ourselves
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), workerJob+"="+string(text))
 	require.NoError(t, cmd.Start())
 	return func() {

@@ -28,9 +28,13 @@ func TestSelection(t *testing.T) {
 		want       []want
 	}{
 		"empty rules take everything but system schemas": {want: []want{
-			{"shop", "orders", true, true}, {"mysql", "user", false, false}, {"SYS", "x", false, false},
-			{"information_schema", "tables", false, false}, {"performance_schema", "x", false, false},
-			{"opsdeck", "replication_job", false, false}, {"dtle", "gtid_executed_v4", false, false},
+			{"shop", "orders", true, true},
+			{"mysql", "user", false, false},
+			{"SYS", "x", false, false},
+			{"information_schema", "tables", false, false},
+			{"performance_schema", "x", false, false},
+			{"opsdeck", "replication_job", false, false},
+			{"dtle", "gtid_executed_v4", false, false},
 		}},
 		"a listed schema without tables is whole": {do: []filter.SchemaRule{rule("shop")}, want: []want{
 			{"shop", "orders", true, true}, {"crm", "people", false, false},

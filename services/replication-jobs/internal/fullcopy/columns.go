@@ -103,8 +103,8 @@ func keyLiterals(stored []byte, columns []mysql.Column) ([]string, error) {
 		if n <= 0 || size > uint64(len(stored)-n) {
 			return nil, fmt.Errorf("the stored key of column %s is damaged", c.Name)
 		}
-		value := stored[n : n+int(size)] //nolint:gosec // not larger than what is there
-		stored = stored[n+int(size):]    //nolint:gosec // see above
+		value := stored[n : n+int(size)]
+		stored = stored[n+int(size):]
 		_, how := readColumn(c)
 		switch {
 		case how == number && !digits.Match(value):
@@ -125,14 +125,11 @@ func keyLiterals(stored []byte, columns []mysql.Column) ([]string, error) {
 // after returns the condition for rows behind a key. It is spelled out by columns because the servers find no index range for a
 // comparison of row constructors.
 func after(columns []mysql.Column, literals []string) string {
-	alternatives := make([]string, len(columns))
-	for i := range columns {
-		var parts []string
-		for j := range i {
-			parts = append(parts, mysql.QuoteIdent(columns[j].Name)+" = "+literals[j])
-		}
-		parts = append(parts, mysql.QuoteIdent(columns[i].Name)+" > "+literals[i])
-		alternatives[i] = "(" + strings.Join(parts, " AND ") + ")"
+	var alternatives, equal []string
+	for i, literal := range literals {
+		name := mysql.QuoteIdent(columns[i].Name)
+		alternatives = append(alternatives, "("+strings.Join(append(slices.Clone(equal), name+" > "+literal), " AND ")+")")
+		equal = append(equal, name+" = "+literal)
 	}
 	return strings.Join(alternatives, " OR ")
 }

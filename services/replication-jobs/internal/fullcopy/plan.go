@@ -67,7 +67,9 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	present := map[string]bool{}
 	for _, table := range snap.tables {
 		present[table.String()] = true
-		p.add(table)
+		if err := p.add(table); err != nil {
+			return nil, err
+		}
 	}
 	for _, old := range c.state.Tables {
 		if !old.Done && !present[old.Schema+"."+old.Name] {
@@ -82,7 +84,7 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	return p, p.refuseFilled()
 }
 
-func (p *plan) add(table *mysql.Table) {
+func (p *plan) add(table *mysql.Table) error {
 	t := &task{table: table, create: p.snap.creates[table.String()], key: chunkKey(table)}
 	mark := fingerprint(t.create)
 	old := p.copier.state.Table(table.Schema, table.Name)
@@ -90,12 +92,19 @@ func (p *plan) add(table *mysql.Table) {
 	case old == nil:
 		t.fresh = true
 	case old.Done:
-		return
+		return nil
 	case old.Chunks > 0 && old.Fingerprint == mark && t.chunked():
-		t.state = old
-		t.state.Last = p.number
+		alike, err := p.sameOrder(t)
+		if err != nil {
+			return err
+		}
+		t.recreate = !alike
 	default:
 		t.recreate = true
+	}
+	if !t.fresh && !t.recreate {
+		t.state = old
+		t.state.Last = p.number
 	}
 	if t.state == nil {
 		t.state = &progress.Table{
@@ -105,6 +114,26 @@ func (p *plan) add(table *mysql.Table) {
 	}
 	t.rows.Store(t.state.RowsCopied)
 	p.tasks = append(p.tasks, t)
+	return nil
+}
+
+// sameOrder reports whether the target orders the table's rows as the source does: a table that the operator has created may have
+// another collation, and what is behind a key here is then not what is behind it there.
+func (p *plan) sameOrder(t *task) (bool, error) {
+	if !p.target.opt.SkipCreate {
+		return true, nil
+	}
+	here, err := mysql.LoadTable(p.target.conn, t.table.Schema, t.table.Name)
+	if err != nil {
+		return false, fmt.Errorf("read the definition of %s on the target: %w", t.table, mysql.Explain(err))
+	}
+	for _, c := range t.keyColumns() {
+		i := here.Column(c.Name)
+		if i < 0 || here.Columns[i].Collation != c.Collation {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // refuseFilled keeps the copy from mixing its rows with others: tables that are new to it must be empty on the target, if they exist.

@@ -61,6 +61,14 @@ func Explain(err error) error {
 	return err
 }
 
+// secureTransportRequired is MySQL's ER_SECURE_TRANSPORT_REQUIRED and MariaDB's, which the library does not name.
+const secureTransportRequired = 3159
+
+// unknownCollation is what MariaDB answers to definitions of MySQL 8, whose default is a collation that it lacks. None is put in its
+// place: rows that are equal under one collation may differ under another.
+const unknownCollation = "the target lacks the collation or character set of the definition (those of MySQL named utf8mb4_0900_..., for example): " +
+	"create schema and tables there with one that it has, and set skip_create_db_table"
+
 var refusals = map[uint16]string{
 	gomysql.ER_NO_SUCH_TABLE:                "a table does not exist",
 	gomysql.ER_BAD_DB_ERROR:                 "a schema does not exist",
@@ -73,6 +81,8 @@ var refusals = map[uint16]string{
 	gomysql.ER_DUP_ENTRY:                    "a row exists already under the same key",
 	gomysql.ER_DATA_TOO_LONG:                "a value does not fit its column: source and target definitions differ",
 	gomysql.ER_TABLE_EXISTS_ERROR:           "a table exists already",
+	gomysql.ER_UNKNOWN_COLLATION:            unknownCollation,
+	gomysql.ER_UNKNOWN_CHARACTER_SET:        unknownCollation,
 }
 
 func disconnected(err error) bool {
@@ -95,6 +105,8 @@ func explainConnect(cfg Config, err error) error {
 		return &Error{Sentence: fmt.Sprintf("%s lets nobody log in from this host: grant user %q access from it", cfg.Addr(), cfg.User), Permanent: true, Err: err}
 	case code == gomysql.ER_CON_COUNT_ERROR:
 		return &Error{Sentence: cfg.Addr() + " has no connection left: raise max_connections or close others", Err: err}
+	case code == secureTransportRequired:
+		return &Error{Sentence: fmt.Sprintf("%s wants TLS, which jobs do not use: let user %q log in without it (require_secure_transport, REQUIRE NONE)", cfg.Addr(), cfg.User), Permanent: true, Err: err}
 	case errors.As(err, &dns):
 		return &Error{Sentence: fmt.Sprintf("host %q is unknown: check its name", cfg.Host), Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):

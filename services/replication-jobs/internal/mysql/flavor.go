@@ -75,7 +75,7 @@ func parseBinlogStatus(r *gomysql.Result) (Position, error) {
 	if err != nil {
 		return Position{}, fmt.Errorf("read the binary log position: %w", err)
 	}
-	p := Position{File: file, Offset: uint32(offset)} //nolint:gosec // the protocol's offsets are 32 bits
+	p := Position{File: file, Offset: uint32(offset)}
 	if i, ok := r.FieldNames["Executed_Gtid_Set"]; ok {
 		set, err := r.GetString(0, i)
 		if err != nil {

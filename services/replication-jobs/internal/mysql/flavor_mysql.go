@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"strings"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 )
@@ -21,7 +22,22 @@ func (mySQL) ParseGTIDSet(s string) (gomysql.GTIDSet, error) {
 	return set, nil
 }
 
-func (f mySQL) CurrentPosition(c *Conn) (Position, error) { return binlogStatus(c, f.statusStatement) }
+// CurrentPosition leaves out the GTID set where transactions get none: what gtid_executed holds then is from a time when they did,
+// and the server sends nothing by GTID.
+func (f mySQL) CurrentPosition(c *Conn) (Position, error) {
+	p, err := binlogStatus(c, f.statusStatement)
+	if err != nil || p.GTIDSet == "" {
+		return p, err
+	}
+	mode, err := text(c, "SELECT @@GLOBAL.gtid_mode")
+	if err != nil {
+		return Position{}, fmt.Errorf("read gtid_mode: %w", err)
+	}
+	if !strings.EqualFold(mode, "ON") {
+		p.GTIDSet = ""
+	}
+	return p, nil
+}
 
 func (f mySQL) SnapshotPosition(c *Conn) (Position, bool, error) {
 	p, err := f.CurrentPosition(c)
@@ -42,7 +58,7 @@ func (f mySQL) Missing(c *Conn, from Position) (string, error) {
 	if purged == "" {
 		return "", nil
 	}
-	return fmt.Sprintf("the source has purged the transactions %s, which the job has not seen", purged), nil
+	return fmt.Sprintf("the source has purged the transactions %s, which the job has not seen", strings.ReplaceAll(purged, "\n", "")), nil
 }
 
 func (mySQL) CopySession() []string {

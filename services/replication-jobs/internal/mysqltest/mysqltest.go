@@ -24,7 +24,7 @@ type Server struct {
 func Start(t testing.TB, serverID uint32, args ...string) *Server {
 	t.Helper()
 	// Not t.TempDir: the server's user could not enter it, and its path is too long for a socket.
-	dir, err := os.MkdirTemp("", "opsdeck-db-")
+	dir, err := os.MkdirTemp("", "opsdeck-db-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)

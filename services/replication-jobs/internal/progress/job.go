@@ -226,7 +226,7 @@ func (s *scanner) int(column int) int64 {
 func (s *scanner) position(column int) mysql.Position {
 	return mysql.Position{
 		File:    s.text(column),
-		Offset:  uint32(s.int(column + 1)), //nolint:gosec // stored from a uint32
+		Offset:  uint32(s.int(column + 1)),
 		GTIDSet: s.text(column + 2),
 	}
 }

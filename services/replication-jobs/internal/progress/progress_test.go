@@ -116,7 +116,7 @@ func testChunks(t *testing.T, server *mysqltest.Server) {
 	c := server.Connect(t)
 	r, _ := claim(t, c, "chunks", 1)
 	for i, set := range []string{"0-1-10", "0-1-20"} {
-		require.NoError(t, r.AddSnapshot(i, mysql.Position{File: "bin.000001", Offset: uint32(i), GTIDSet: set})) //nolint:gosec // small
+		require.NoError(t, r.AddSnapshot(i, mysql.Position{File: "bin.000001", Offset: uint32(i), GTIDSet: set}))
 	}
 	require.NoError(t, r.PutTable(&progress.Table{Schema: "s", Name: "half", Fingerprint: "f", First: 0, Last: 1, RowsEstimate: 99}))
 	require.NoError(t, r.PutTable(&progress.Table{Schema: "s", Name: "whole", First: 1, Last: 1, RowsCopied: 7, Done: true}))

@@ -113,9 +113,9 @@ func (f figures) text(copying, busy, idle string) string {
 	switch {
 	case f.retrying:
 		return "Failed; waiting to be started again"
-	case f.Progress.Stage == "":
+	case f.Stage == "":
 		return "Connecting to the instances"
-	case f.Progress.Stage == string(engine.StepFull):
+	case f.Stage == string(engine.StepFull):
 		return copying
 	case f.waiting() > 0:
 		return busy

@@ -98,8 +98,10 @@ func assignment(id string, epoch int64) *replicationv1.Assignment {
 	}
 	return &replicationv1.Assignment{Epoch: epoch, Incarnation: "inc", Job: &replicationv1.JobConfig{
 		JobId: id, TaskStepName: "all", Retry: proto.Int32(2),
-		SrcTask: &replicationv1.SourceTask{MysqlConnectionConfig: at("source"), ChunkSize: proto.Int32(7),
-			ReplicateDoDb: []*replicationv1.SchemaRule{{TableSchema: "shop", Tables: []*replicationv1.TableRule{{TableName: "orders"}}}}},
+		SrcTask: &replicationv1.SourceTask{
+			MysqlConnectionConfig: at("source"), ChunkSize: proto.Int32(7),
+			ReplicateDoDb: []*replicationv1.SchemaRule{{TableSchema: "shop", Tables: []*replicationv1.TableRule{{TableName: "orders"}}}},
+		},
 		DestTask: &replicationv1.DestTask{MysqlConnectionConfig: at("target"), ParallelWorkers: proto.Int32(3)},
 	}}
 }
