@@ -80,12 +80,18 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.otherMethod(ctx, w, r, methods)
 		return
 	}
-	edge.Label(ctx, ex.route.Pattern)
+	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
 	token := ex.dialect.Token(r)
 	if token == "" && !ex.route.Public {
 		h.refuse(ctx, w, fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in"))
 		return
 	}
+	path, err := h.detour(r, ex, path)
+	if err != nil {
+		h.refuse(ctx, w, err)
+		return
+	}
+	edge.Label(ctx, ex.route.Pattern)
 	query, err := ex.read(r)
 	if err != nil {
 		h.refuse(ctx, w, err)
