@@ -62,7 +62,12 @@ func (r *Remote) Decide(ctx context.Context, caller authn.Principal, action stri
 	if err := ctx.Err(); err != nil {
 		return Decision{}, err
 	}
-	d, err, _ := r.asking.Do(q.session+"\x00"+q.action, func() (any, error) { return r.ask(ctx, q) })
+	d, err, _ := r.asking.Do(q.session+"\x00"+q.action, func() (any, error) {
+		if d, ok := r.recall(q); ok {
+			return d, nil // another caller asked in between
+		}
+		return r.ask(ctx, q)
+	})
 	if err != nil {
 		return Decision{}, err
 	}
