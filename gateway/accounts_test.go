@@ -67,8 +67,10 @@ func TestAccountsHaveManySpellings(t *testing.T) {
 		{"delete user by JSON", "DeleteUser", &authv1.DeleteUserResponse{}, "/v2/user/delete", `{"username":"u","tenant":"t"}`, gone},
 		{"delete user by query", "DeleteUser", &authv1.DeleteUserResponse{}, "/v2/user/delete?username=u&tenant=t", ``, gone},
 		{"create role", "CreateRole", &authv1.CreateRoleResponse{}, "/v2/role/create", roleBody, role},
-		{"create role by the other names", "CreateRole", &authv1.CreateRoleResponse{}, "/v2/role/create",
-			`{"name":"r","tenant":"t","object_type":"designate","object_users":"t:u","authority":"[]"}`, role},
+		{
+			"create role by the other names", "CreateRole", &authv1.CreateRoleResponse{}, "/v2/role/create",
+			`{"name":"r","tenant":"t","object_type":"designate","object_users":"t:u","authority":"[]"}`, role,
+		},
 		{"create role where the document has it", "CreateRole", &authv1.CreateRoleResponse{}, "/v2/user/create", roleBody, role},
 		{"create role there with a slash", "CreateRole", &authv1.CreateRoleResponse{}, "/v2/user/create/", roleBody, role},
 		{"update role", "UpdateRole", &authv1.UpdateRoleResponse{}, "/v2/role/update", `{"name":"r","tenant":"t","object_type":"self"}`, changed},

@@ -120,7 +120,7 @@ func (s *Server) UpdateUser(ctx context.Context, r *authv1.UpdateUserRequest) (*
 		if after.Role, err = grantable(ctx, c, r.GetRole()); err != nil {
 			return err
 		}
-		if before.Role.Admin() && !after.Role.Admin() {
+		if before.Admin() && !after.Admin() {
 			if err := keepsAdmin(ctx, c, before); err != nil {
 				return err
 			}

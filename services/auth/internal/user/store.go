@@ -167,7 +167,7 @@ func (u *userRow) audited() any {
 	if u == nil {
 		return nil
 	}
-	return &audited{Username: u.Username, Tenant: u.Tenant, Role: u.Role.Name, Remark: u.Remark, Enabled: u.Enabled}
+	return &audited{Username: u.Username, Tenant: u.Tenant, Role: u.Name, Remark: u.Remark, Enabled: u.Enabled}
 }
 
 func record(ctx context.Context, c *change.Change, verb string, before, after *userRow, password bool) error {
@@ -178,7 +178,7 @@ func record(ctx context.Context, c *change.Change, verb string, before, after *u
 	e := change.Entry{
 		Action: "user." + verb, Subject: known.name(), Before: before.audited(), After: after.audited(),
 		Event: &eventv1.UserChanged{
-			Tenant: known.Tenant, Username: known.Username, Role: known.Role.Name, ChangedBy: c.By.Principal().Name(), PasswordChanged: password,
+			Tenant: known.Tenant, Username: known.Username, Role: known.Name, ChangedBy: c.By.Principal().Name(), PasswordChanged: password,
 		},
 	}
 	if shown, ok := e.After.(*audited); ok && password {
