@@ -6,11 +6,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
 	"github.com/opsdeck/opsdeck/services/auth/internal/menu"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // node is the authority of the documents' example of role creation.
 const node = `[{"name":"service","text_cn":"服务","text_en":"service","menu_level":1,"menu_url":"","id":1,"parent_id":0,"operations":[]},` +
