@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -48,6 +49,11 @@ func (c Config) Validate() error {
 		return errors.New("OPSDECK_GATEWAY_MAX_BODY, _MAX_MESSAGE and _MAX_REQUESTS must be at least 1")
 	case c.RequestTimeout <= 0, c.Drain <= 0:
 		return errors.New("OPSDECK_GATEWAY_REQUEST_TIMEOUT and _DRAIN must be longer than 0")
+	}
+	for _, origin := range c.Origins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != origin {
+			return fmt.Errorf("OPSDECK_GATEWAY_CORS_ORIGINS: %q is no origin, want one as browsers send it: https://console.example.org, without a path", origin)
+		}
 	}
 	return nil
 }

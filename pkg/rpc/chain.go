@@ -170,7 +170,7 @@ func (c *chain) record(ctx context.Context, method string, _ any, next func(cont
 	if err != nil {
 		fields = append(fields, zap.Error(err))
 	}
-	if entry := c.log.Check(levelOf(method, code), "call"); entry != nil {
+	if entry := c.log.Check(levelOf(method, code, caller), "call"); entry != nil {
 		entry.Write(fields...)
 	}
 	return err
@@ -183,15 +183,16 @@ func codeOf(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// levelOf keeps the log quiet: health checks are silent, the caller's own mistakes are not warnings.
-func levelOf(method string, code codes.Code) zapcore.Level {
+// levelOf keeps the log quiet: the caller's own mistakes are not warnings, and neither health checks nor what services ask each other
+// every second are worth a line as long as they go well.
+func levelOf(method string, code codes.Code, caller authn.Principal) zapcore.Level {
 	switch code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		return zap.ErrorLevel
 	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
 		return zap.WarnLevel
 	}
-	if method == healthv1.Health_Check_FullMethodName {
+	if method == healthv1.Health_Check_FullMethodName || caller.Service != "" && code == codes.OK {
 		return zap.DebugLevel
 	}
 	return zap.InfoLevel

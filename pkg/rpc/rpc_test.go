@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -210,6 +212,26 @@ func TestServeRefusesAMethodWithoutRule(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	require.ErrorContains(t, server.Serve(context.Background(), listener, time.Second), "refusing to serve")
+}
+
+func TestListenReplacesOnlyADeadSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
+	_, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.ErrorContains(t, err, "no socket")
+	require.FileExists(t, path)
+
+	require.NoError(t, os.Remove(path))
+	alive, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.NoError(t, err)
+	_, err = rpc.Listen(t.Context(), "unix://"+path)
+	require.ErrorContains(t, err, "another process listens")
+	alive.(*net.UnixListener).SetUnlinkOnClose(false) // as kill -9 leaves it
+	require.NoError(t, alive.Close())
+	again, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
 }
 
 func TestRequireTLS(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.uber.org/zap"
@@ -65,6 +66,11 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimRight(r.URL.Path, "/")
 	ex := &exchange{dialect: dialect.Of(path)}
 	ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
+	if !utf8.ValidString(path) {
+		edge.Label(ctx, ex.dialect.Name+" unknown path")
+		h.refuse(ctx, w, fault.Invalid("path", "is not UTF-8"))
+		return
+	}
 	methods := h.routes.Match(path)
 	if methods == nil {
 		edge.Label(ctx, ex.dialect.Name+" unknown path")

@@ -97,7 +97,7 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 		}
 		field := find(fields, name)
 		if field == nil || path == "" && slices.Contains(d.request.Reserved, name) {
-			return fault.Invalid(at, "there is no such field")
+			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
 		if seen[field.Number()] {
 			return fault.Invalid(at, "is given twice")
@@ -122,7 +122,7 @@ func (d *decoder) wrapped(m protoreflect.Message, name string) error {
 		return err
 	}
 	if d.tokens.More() {
-		return fault.Invalid(d.next().(string), "nothing may stand beside %s", name)
+		return fault.Invalid(clip(d.next().(string)), "nothing may stand beside %s", name)
 	}
 	return nil
 }

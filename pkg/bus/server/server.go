@@ -170,7 +170,7 @@ func only(subjects []string) *server.SubjectPermission {
 // logger hands the server's log lines to zap. A fatal line is an error here: the server does not end the process.
 type logger struct{ zap *zap.SugaredLogger }
 
-func (l logger) Noticef(format string, v ...any) { l.zap.Infof(format, v...) }
+func (l logger) Noticef(format string, v ...any) { l.zap.Debugf(format, v...) } // mostly a banner
 func (l logger) Warnf(format string, v ...any)   { l.zap.Warnf(format, v...) }
 func (l logger) Errorf(format string, v ...any)  { l.zap.Errorf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.zap.Errorf(format, v...) }
