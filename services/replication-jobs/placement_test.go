@@ -1,6 +1,10 @@
 package replication_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +150,36 @@ func TestLogsAreBounded(t *testing.T) {
 		n.reconcile()
 	}
 	require.Len(t, m.detail(alice, id).GetTaskLogs(), 40)
+}
+
+func TestAnswersHaveNoMoreConfigurationsThanFit(t *testing.T) {
+	t.Parallel()
+	m := startManager(t)
+	const jobs = 20
+	for i := range jobs {
+		m.create(alice, fmt.Sprintf("large-%02d", i), all, func(c *replicationv1.JobConfig) {
+			for range 10000 {
+				c.SrcTask.ReplicateDoDb = append(c.SrcTask.ReplicateDoDb, &replicationv1.SchemaRule{TableSchema: strings.Repeat("s", 64)})
+			}
+		})
+	}
+	n := m.node("n1")
+	n.reconcile()
+	running := map[string]*replicationv1.RunReport{}
+	for calls := 0; len(running) < jobs; calls++ {
+		require.Less(t, calls, jobs)
+		require.Len(t, n.last, jobs, "those without a configuration are not to be stopped")
+		require.Less(t, proto.Size(&replicationv1.ReconcileResponse{Assignments: n.last}), 6<<20)
+		for _, a := range n.last {
+			_, known := running[a.GetJob().GetJobId()]
+			if known {
+				require.Nil(t, a.GetJob().GetSrcTask(), "a node has the configuration of what it runs")
+			} else if a.GetJob().GetSrcTask() != nil {
+				running[a.GetJob().GetJobId()] = report(a, replicationv1.RunState_RUN_STATE_RUNNING)
+			}
+		}
+		n.reconcile(slices.Collect(maps.Values(running))...)
+	}
 }
 
 func TestEpochsRiseBeyondThoseOfABackup(t *testing.T) {
