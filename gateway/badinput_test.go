@@ -159,6 +159,7 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		{"empty bearer", call{method: "GET", path: "/v2/nodes", token: "Bearer "}, 401, "please log in"},
 		{"other scheme", call{method: "GET", path: "/v2/nodes", token: "Basic YTpi"}, 401, "please log in"},
 		{"bad token", call{method: "GET", path: "/v2/nodes", token: "abc"}, 401, "please log in"},
+		{"bad token before bad body", call{method: "POST", path: create, token: "abc", body: "{"}, 401, "please log in"},
 		{"no token before bad body", call{method: "POST", path: create, token: "none", body: "{"}, 401, "please log in"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

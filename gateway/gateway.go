@@ -15,7 +15,10 @@ import (
 
 	"go.uber.org/zap"
 
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+
 	"github.com/opsdeck/opsdeck/pkg/app"
+	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
@@ -76,7 +79,8 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		return err
 	}
 	defer hangUp()
-	calls, err := relay.New(ctx, rt.Log, backends)
+	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
+	calls, err := relay.New(ctx, rt.Log, backends, authn.NewVerifier(keys))
 	if err != nil {
 		return err
 	}

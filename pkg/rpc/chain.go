@@ -216,7 +216,10 @@ func (c *chain) validate(ctx context.Context, _ string, request any, next func(c
 	return next(ctx)
 }
 
-// valid turns violations into one fault that names every wrong field.
+// maxViolations is how many wrong fields an answer names; a small request can have hundreds of thousands.
+const maxViolations = 50
+
+// valid turns violations into one fault that names the wrong fields.
 func (c *chain) valid(request any) error {
 	message, ok := request.(proto.Message)
 	if !ok {
@@ -228,12 +231,16 @@ func (c *chain) valid(request any) error {
 		return err
 	}
 	var fields []fault.Field
-	for _, v := range violations.Violations {
+	named := violations.Violations[:min(len(violations.Violations), maxViolations)]
+	for _, v := range named {
 		problem := v.Proto.GetMessage()
 		if problem == "" {
 			problem = "breaks the rule " + v.Proto.GetRuleId()
 		}
 		fields = append(fields, fault.Field{Name: protovalidate.FieldPathString(v.Proto.GetField()), Problem: problem})
+	}
+	if more := len(violations.Violations) - len(named); more > 0 {
+		fields = append(fields, fault.Field{Name: "request", Problem: fmt.Sprintf("has %d more wrong fields", more)})
 	}
 	return fault.InvalidFields(fields...)
 }

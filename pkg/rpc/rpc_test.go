@@ -234,6 +234,16 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	require.NoError(t, again.Close())
 }
 
+func TestHalfACertificateIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, half := range []rpc.TLSConfig{{Cert: "cert.pem"}, {Key: "key.pem"}, {Key: "key.pem", CA: "ca.pem"}} {
+		_, err := half.Server()
+		require.ErrorContains(t, err, "TLS_CERT and TLS_KEY")
+		_, err = half.Client()
+		require.ErrorContains(t, err, "TLS_CERT and TLS_KEY")
+	}
+}
+
 func TestRequireTLS(t *testing.T) {
 	t.Parallel()
 	for address, private := range map[string]bool{

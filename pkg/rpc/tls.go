@@ -21,8 +21,19 @@ type TLSConfig struct {
 	CA   string `env:"TLS_CA" help:"Path of the certificates (PEM) that sign the other side's. On a server it makes client certificates mandatory."`
 }
 
+// check refuses half a pair: to pass over the other half would be to run without TLS.
+func (t TLSConfig) check() error {
+	if (t.Cert == "") != (t.Key == "") {
+		return errors.New("TLS_CERT and TLS_KEY: give both or none")
+	}
+	return nil
+}
+
 // Server returns the credentials of a server, or nil when no certificate is configured.
 func (t TLSConfig) Server() (credentials.TransportCredentials, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	if t.Cert == "" {
 		return nil, nil //nolint:nilnil // no credentials is what gRPC calls plain text
 	}
@@ -38,6 +49,9 @@ func (t TLSConfig) Server() (credentials.TransportCredentials, error) {
 
 // Client returns the credentials for calling others, or nil when neither CA nor certificate is configured.
 func (t TLSConfig) Client() (credentials.TransportCredentials, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	if t.Cert == "" && t.CA == "" {
 		return nil, nil //nolint:nilnil // no credentials is what gRPC calls plain text
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
@@ -24,14 +25,15 @@ import (
 
 // Relay is the HTTP handler of all RPCs.
 type Relay struct {
-	log    *zap.Logger
-	mux    *runtime.ServeMux
-	routes *route.Table
+	log      *zap.Logger
+	mux      *runtime.ServeMux
+	routes   *route.Table
+	verifier *authn.Verifier
 }
 
 // New returns a relay to the given services, each over its own connection.
-func New(ctx context.Context, log *zap.Logger, backends []Backend) (*Relay, error) {
-	h := &Relay{log: log}
+func New(ctx context.Context, log *zap.Logger, backends []Backend, verifier *authn.Verifier) (*Relay, error) {
+	h := &Relay{log: log, verifier: verifier}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
 		runtime.WithForwardResponseRewriter(rewrite),
@@ -88,8 +90,8 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	edge.Label(ctx, ex.route.Pattern)
 	token := ex.dialect.Token(r)
-	if token == "" && !ex.route.Public {
-		h.refuse(ctx, w, fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in"))
+	if err := h.admit(ctx, ex.route, token); err != nil {
+		h.refuse(ctx, w, err)
 		return
 	}
 	query, err := ex.read(r)
@@ -99,6 +101,21 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
 	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
+}
+
+// admit refuses strangers. The service behind a call checks its token; where there is a body to be read first, so does the
+// gateway: a stranger's would cost many times its size in memory.
+func (h *Relay) admit(ctx context.Context, r *route.Route, token string) error {
+	switch {
+	case r.Public:
+		return nil
+	case token == "":
+		return fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
+	case r.Body == "":
+		return nil
+	}
+	_, err := h.verifier.Verify(ctx, token)
+	return err
 }
 
 // bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.

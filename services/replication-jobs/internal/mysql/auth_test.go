@@ -61,7 +61,7 @@ func imitate(t *testing.T, version, method, userMethod string, secure *tls.Confi
 		_ = listener.Close()
 		sessions.Wait()
 	})
-	return s, mysql.Config{Host: "127.0.0.1", Port: uint16(listener.Addr().(*net.TCPAddr).Port), User: plainUser, Password: plainPassword} //nolint:gosec // a port
+	return s, mysql.Config{Host: "127.0.0.1", Port: uint16(listener.Addr().(*net.TCPAddr).Port), User: plainUser, Password: plainPassword}
 }
 
 func (s *imitation) serve(socket net.Conn) {

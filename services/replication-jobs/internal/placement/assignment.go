@@ -27,7 +27,7 @@ type assignment struct {
 
 // maxConfigs bounds the configurations in one answer, in bytes: an answer that is too large to be sent would stop every run of its
 // node.
-const maxConfigs = 4 << 20
+const maxConfigs = 2 << 20
 
 // assignments returns all that a node should run. A run that the node has reported is named and no more: the node has its
 // configuration. So is one for which an answer has no room; it comes with a next one. A job that cannot be read says so and is left

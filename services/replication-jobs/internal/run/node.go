@@ -125,8 +125,10 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	}
 	n.stop(surplus)
 	for _, a := range assignments {
-		_, ok := n.runs[a.GetJob().GetJobId()]     // it runs, or its forerunner has not ended yet
-		if !ok && a.GetJob().GetSrcTask() != nil { // an answer may have had no room for the configuration: the next will
+		if a.GetJob().GetSrcTask() == nil {
+			continue // it runs, or this answer had no room for its configuration
+		}
+		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else its forerunner has not ended yet
 			n.runs[a.GetJob().GetJobId()] = start(a, n.engine, n.Wake, n.log)
 		}
 	}
