@@ -180,6 +180,22 @@ func TestAccessIsCheckedBeforeTheRequestIs(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestARequestWrongAllOverIsAnsweredShortly(t *testing.T) {
+	t.Parallel()
+	b := serve(t, time.Minute)
+	source := &replicationv1.SourceTask{TaskName: "src"}
+	for range 10000 {
+		source.ReplicateDoDb = append(source.ReplicateDoDb, &replicationv1.SchemaRule{})
+	}
+	_, err := replicationv1.NewJobServiceClient(b.conn).CreateJob(b.as(t, admin), &replicationv1.CreateJobRequest{
+		JobType: "sync", Job: &replicationv1.JobConfig{JobId: "a", SrcTask: source},
+	})
+	f := fault.From(err)
+	require.Equal(t, "INVALID_REQUEST", f.Reason, "%v", err)
+	require.Less(t, len(f.Message), 10000)
+	require.Contains(t, f.Message, "more wrong fields")
+}
+
 func TestCallsGetADeadline(t *testing.T) {
 	t.Parallel()
 	b := serve(t, 50*time.Millisecond)
