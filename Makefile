@@ -39,6 +39,10 @@ test: setup ## run every test, race detector on
 	go vet $(PACKAGES)
 	go test -race -timeout 20m $(PACKAGES)
 
+.PHONY: test-interop
+test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once)
+	deploy/scripts/interop.sh
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
 	deploy/scripts/fuzz.sh $(MODULES)

@@ -24,6 +24,7 @@ import (
 
 // backend stands in for the services: real gRPC with the real interceptors, and answers that a test chooses.
 type backend struct {
+	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedMenuServiceServer
 	authv1.UnimplementedRoleServiceServer
 	authv1.UnimplementedSessionServiceServer
@@ -36,6 +37,7 @@ type backend struct {
 
 	address string
 	token   string // of platform/admin
+	public  ed25519.PublicKey
 
 	mu      sync.Mutex
 	handle  map[string]handler // by method name
@@ -87,12 +89,13 @@ func newBackend(t *testing.T) *backend {
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
 	require.NoError(t, err)
-	b := &backend{address: "unix://" + socket, token: token, handle: map[string]handler{}}
+	b := &backend{address: "unix://" + socket, token: token, public: public, handle: map[string]handler{}}
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Keys: key{public}, Timeout: 10 * time.Second, MaxMessage: 4 << 20,
 		Health: func(context.Context) error { b.mu.Lock(); defer b.mu.Unlock(); return b.healthy },
 	})
 	require.NoError(t, err)
+	authv1.RegisterKeyServiceServer(server, b)
 	authv1.RegisterMenuServiceServer(server, b)
 	authv1.RegisterRoleServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
@@ -111,6 +114,10 @@ func newBackend(t *testing.T) *backend {
 		require.NoError(t, <-served)
 	})
 	return b
+}
+
+func (b *backend) ListSigningKeys(context.Context, *authv1.ListSigningKeysRequest) (*authv1.ListSigningKeysResponse, error) {
+	return &authv1.ListSigningKeysResponse{Keys: []*authv1.SigningKey{{Id: "k1", PublicKey: b.public}}}, nil
 }
 
 func (b *backend) CreateCaptcha(ctx context.Context, r *authv1.CreateCaptchaRequest) (*authv1.CreateCaptchaResponse, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/gateway/internal/relay"
 )
 
-// backends is the table of what is relayed where.
+// backends is the table of what is relayed where. The first is auth, whose keys sign the tokens of callers.
 func backends(cfg Config) []relay.Backend {
 	return []relay.Backend{
 		{Name: "auth", Address: cfg.Auth, Services: []relay.Service{

@@ -71,6 +71,7 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		{"deep in a field", post(create, `{"src_task":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+"}"), 400, "src_task: must be an object"},
 		// Fields that are unknown, twice or of the wrong type.
 		{"unknown field", post(create, job(`"retry"`, `"retri"`)), 400, "retri: there is no such field"},
+		{"unknown long field", post(create, `{"`+strings.Repeat("x", 1000)+`":1}`), 400, strings.Repeat("x", 40) + "...: there is no such field"},
 		{"unknown nested field", post(create, job(`"chunk_size"`, `"chunksize"`)), 400, "src_task.chunksize: there is no such field"},
 		{"unknown field in a list", post(create, job(`"table_name"`, `"name"`)), 400, "src_task.replicate_do_db[0].tables[0].name: there is no such field"},
 		{"camel case", post(create, job(`"job_id"`, `"jobId"`)), 400, "jobId: there is no such field"},
@@ -147,6 +148,8 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		{"GET of a POST", get(create), 405, "GET is not allowed here, only OPTIONS, POST"},
 		{"DELETE of a GET", call{method: "DELETE", path: "/v2/nodes"}, 405, "DELETE is not allowed here, only GET, HEAD, OPTIONS"},
 		{"override header", call{method: "POST", path: "/v2/nodes", header: http.Header{"X-Http-Method-Override": {"GET"}}}, 405, "POST is not allowed here"},
+		{"path variable no UTF-8", get("/v2/jobs/%ff"), 400, "path: is not UTF-8"},
+		{"path no UTF-8", get("/%ff"), 400, "path: is not UTF-8"},
 		{"unknown path", get("/v2/none"), 404, "there is nothing at /v2/none"},
 		{"path above", get("/v2"), 404, "there is nothing at /v2"},
 		{"path with an empty segment", get("/v2//nodes"), 404, "there is nothing at /v2//nodes"},
@@ -156,6 +159,7 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		{"empty bearer", call{method: "GET", path: "/v2/nodes", token: "Bearer "}, 401, "please log in"},
 		{"other scheme", call{method: "GET", path: "/v2/nodes", token: "Basic YTpi"}, 401, "please log in"},
 		{"bad token", call{method: "GET", path: "/v2/nodes", token: "abc"}, 401, "please log in"},
+		{"bad token before bad body", call{method: "POST", path: create, token: "abc", body: "{"}, 401, "please log in"},
 		{"no token before bad body", call{method: "POST", path: create, token: "none", body: "{"}, 401, "please log in"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,12 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+
 	"github.com/opsdeck/opsdeck/pkg/app"
+	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
@@ -49,6 +53,11 @@ func (c Config) Validate() error {
 	case c.RequestTimeout <= 0, c.Drain <= 0:
 		return errors.New("OPSDECK_GATEWAY_REQUEST_TIMEOUT and _DRAIN must be longer than 0")
 	}
+	for _, origin := range c.Origins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != origin {
+			return fmt.Errorf("OPSDECK_GATEWAY_CORS_ORIGINS: %q is no origin, want one as browsers send it: https://console.example.org, without a path", origin)
+		}
+	}
 	return nil
 }
 
@@ -70,7 +79,8 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		return err
 	}
 	defer hangUp()
-	calls, err := relay.New(ctx, rt.Log, backends)
+	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
+	calls, err := relay.New(ctx, rt.Log, backends, authn.NewVerifier(keys))
 	if err != nil {
 		return err
 	}

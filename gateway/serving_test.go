@@ -250,6 +250,12 @@ func TestSettings(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, cfg.TrustedProxies, 2)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, cfg.Origins)
+	for _, origin := range []string{"*", "null", "a.example", "https://a.example/", "https://A.example", "https://u@a.example"} {
+		t.Setenv("OPSDECK_GATEWAY_CORS_ORIGINS", origin)
+		_, err = app.Load[gateway.Config]()
+		require.ErrorContains(t, err, "OPSDECK_GATEWAY_CORS_ORIGINS", origin)
+	}
+	t.Setenv("OPSDECK_GATEWAY_CORS_ORIGINS", "")
 	t.Setenv("OPSDECK_GATEWAY_CERT", "/cert.pem")
 	_, err = app.Load[gateway.Config]()
 	require.ErrorContains(t, err, "OPSDECK_GATEWAY_KEY")

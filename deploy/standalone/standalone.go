@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 	"go.uber.org/zap"
@@ -23,6 +24,8 @@ import (
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/worker"
 )
+
+const stopTime = 30 * time.Second
 
 // Config is what a standalone opsdeck can be told besides the settings of its services.
 type Config struct {
@@ -43,12 +46,12 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config, environment map[strin
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, database.Stop(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, inTime(ctx, database.Stop)) }()
 	events, err := startNATS(ctx, dir, cfg, rt.Log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, events.Stop(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, inTime(ctx, events.Stop)) }()
 	wired, err := wire(ctx, dir, database, events.URL(), environment)
 	if err != nil {
 		return err
@@ -67,6 +70,13 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config, environment map[strin
 		[]app.Task{func(ctx context.Context) error { return replication.Run(ctx, rt.For("replication"), p.manager) }},
 		[]app.Task{func(ctx context.Context) error { return auth.Run(ctx, rt.For("auth"), p.auth) }},
 		[]app.Task{watch(database)})
+}
+
+// inTime lets something stop in an orderly way for as long as a service manager would wait for it.
+func inTime(ctx context.Context, stop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	return stop(ctx)
 }
 
 // Environment returns the process's environment in the form that Run takes.

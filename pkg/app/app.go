@@ -86,7 +86,10 @@ func usage(program, about, name string, out io.Writer, commands []Command) int {
 
 // Serve returns the command that runs a service alone in its process.
 func Serve[C any](service string, serve func(ctx context.Context, rt *Runtime, cfg C) error) Command {
-	return Command{Name: "serve", Help: "run the service until it is told to stop", Run: func(ctx context.Context, _ []string) error {
+	return Command{Name: "serve", Help: "run the service until it is told to stop", Run: func(ctx context.Context, args []string) error {
+		if err := NoArguments(args); err != nil {
+			return err
+		}
 		process, err := Load[ProcessConfig]()
 		if err != nil {
 			return err
@@ -97,6 +100,14 @@ func Serve[C any](service string, serve func(ctx context.Context, rt *Runtime, c
 		}
 		return Process(ctx, process, service, func(ctx context.Context, rt *Runtime) error { return serve(ctx, rt.For(service), cfg) })
 	}}
+}
+
+// NoArguments refuses arguments where there are none to give: to pass over a misspelt setting would be to run with another.
+func NoArguments(args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("there is no argument %q", args[0])
+	}
+	return nil
 }
 
 // Process runs body with a runtime, the admin port and traces around it, until body returns.
@@ -126,7 +137,10 @@ func Process(ctx context.Context, cfg ProcessConfig, name string, body func(ctx 
 
 // Migrate returns the command that brings a service's schema up to date.
 func Migrate[C any](migrate func(ctx context.Context, cfg C) error) Command {
-	return Command{Name: "migrate", Help: "bring the schema up to date and exit", Run: func(ctx context.Context, _ []string) error {
+	return Command{Name: "migrate", Help: "bring the schema up to date and exit", Run: func(ctx context.Context, args []string) error {
+		if err := NoArguments(args); err != nil {
+			return err
+		}
 		cfg, err := Load[C]()
 		if err != nil {
 			return err

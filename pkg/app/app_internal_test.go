@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -40,6 +41,12 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestServeTakesNoArguments(t *testing.T) {
+	t.Parallel()
+	serve := Serve("thing", func(context.Context, *Runtime, struct{}) error { return nil })
+	require.ErrorContains(t, serve.Run(t.Context(), []string{"--addr=:1"}), `"--addr=:1"`)
+}
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	type inner struct {
@@ -67,6 +74,23 @@ func TestLoadFromNamesTheSetting(t *testing.T) {
 	cfg, err := LoadFrom[config](map[string]string{"THE_COUNT": "3"})
 	require.NoError(t, err)
 	require.Equal(t, 3, cfg.Count)
+}
+
+func TestOpenRefusesSettingsThatCannotWork(t *testing.T) {
+	t.Parallel()
+	good := ServiceConfig{DatabaseConns: 4, RequestTimeout: time.Second, MaxMessage: 1, Drain: time.Second}
+	require.NoError(t, good.check())
+	for name, change := range map[string]func(*ServiceConfig){
+		"DATABASE_CONNS":  func(c *ServiceConfig) { c.DatabaseConns = 0 },
+		"REQUEST_TIMEOUT": func(c *ServiceConfig) { c.RequestTimeout = 0 },
+		"MAX_MESSAGE":     func(c *ServiceConfig) { c.MaxMessage = -1 },
+		"DRAIN":           func(c *ServiceConfig) { c.Drain = -time.Second },
+	} {
+		cfg := good
+		change(&cfg)
+		_, err := Open(t.Context(), nil, "auth", cfg, nil)
+		require.ErrorContains(t, err, name)
+	}
 }
 
 func TestSecretsInFilesLoseTheirLineEnd(t *testing.T) {

@@ -47,8 +47,11 @@ func runStage(ctx context.Context, fail context.CancelCauseFunc, tasks []Task) e
 	for _, task := range tasks {
 		group.Go(func() error {
 			err := task(ctx)
-			if err == nil && ctx.Err() == nil {
+			switch told := ctx.Err() != nil; {
+			case err == nil && !told:
 				err = errEnded
+			case told && errors.Is(err, context.Canceled):
+				err = nil // being told to stop is no failure, also while starting
 			}
 			if err != nil {
 				fail(err)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,6 +71,17 @@ func TestAFailureStopsEverything(t *testing.T) {
 		[]app.Task{until("service", stopped), func(context.Context) error { return broken }})
 	require.ErrorIs(t, err, broken)
 	require.Len(t, stopped, 2)
+}
+
+func TestBeingToldToStopIsNoFailure(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	starting := func(ctx context.Context) error {
+		<-ctx.Done()
+		return fmt.Errorf("database does not answer: %w", ctx.Err())
+	}
+	err := app.RunStages(context.Background(), []app.Task{func(context.Context) error { return broken }}, []app.Task{starting})
+	require.EqualError(t, err, "broken")
 }
 
 func TestATaskThatJustEndsIsAFailure(t *testing.T) {

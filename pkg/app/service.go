@@ -35,6 +35,19 @@ type ServiceConfig struct {
 	TLS             rpc.TLSConfig  `envPrefix:""`
 }
 
+// check refuses settings that would make every call fail.
+func (c ServiceConfig) check() error {
+	for name, wrong := range map[string]bool{
+		"DATABASE_CONNS": c.DatabaseConns < 1, "REQUEST_TIMEOUT": c.RequestTimeout <= 0,
+		"MAX_MESSAGE": c.MaxMessage < 1, "DRAIN": c.Drain <= 0,
+	} {
+		if wrong {
+			return fmt.Errorf("%s must be more than 0", name)
+		}
+	}
+	return nil
+}
+
 // Service is what a service stands on: its database, NATS and the keys of its secrets.
 type Service struct {
 	Log    *zap.Logger
@@ -54,6 +67,9 @@ type Service struct {
 
 // Open connects a service to what it stands on. name is also the name of its schema.
 func Open(ctx context.Context, rt *Runtime, name string, cfg ServiceConfig, migrations fs.FS) (*Service, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("configuration of %s: %w", name, err)
+	}
 	sealer, err := secret.Load(cfg.SealKeys)
 	if err != nil {
 		return nil, fmt.Errorf("SEAL_KEYS: %w", err)

@@ -21,6 +21,7 @@ const keysLifetime = 5 * time.Minute
 // RemoteKeys is a KeySource that asks the auth service and remembers the answer.
 type RemoteKeys struct {
 	client authv1.KeyServiceClient
+	turn   chan struct{} // held while asking: those whose key is known do not wait for it
 
 	mu      sync.Mutex
 	keys    map[string]ed25519.PublicKey
@@ -28,27 +29,40 @@ type RemoteKeys struct {
 }
 
 // NewRemoteKeys returns a source that asks client.
-func NewRemoteKeys(client authv1.KeyServiceClient) *RemoteKeys { return &RemoteKeys{client: client} }
+func NewRemoteKeys(client authv1.KeyServiceClient) *RemoteKeys {
+	return &RemoteKeys{client: client, turn: make(chan struct{}, 1)}
+}
 
 // PublicKey implements KeySource. An unknown id is KEY_UNKNOWN; a failing auth service is passed on as it is.
 func (r *RemoteKeys) PublicKey(ctx context.Context, id string) (ed25519.PublicKey, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	age := time.Since(r.fetched)
-	key, known := r.keys[id]
-	if known && age < keysLifetime {
-		return key, nil
-	}
-	if r.keys == nil || age >= refetchInterval {
-		if err := r.fetch(ctx); err != nil {
-			return nil, err
+	key, stale := r.find(id)
+	if stale {
+		select {
+		case r.turn <- struct{}{}:
+			defer func() { <-r.turn }()
+		case <-ctx.Done():
+			return nil, fault.Unavailable("KEYS_UNREACHABLE", "the signing keys cannot be fetched").Wrap(ctx.Err())
 		}
-		key, known = r.keys[id]
+		if key, stale = r.find(id); stale { // the one before may have fetched it
+			if err := r.fetch(ctx); err != nil {
+				return nil, err
+			}
+			key, _ = r.find(id)
+		}
 	}
-	if !known {
+	if key == nil {
 		return nil, fault.Unauthenticated("KEY_UNKNOWN", "no signing key %q", id)
 	}
 	return key, nil
+}
+
+// find returns a key, nil when it is not known, and whether auth should be asked again.
+func (r *RemoteKeys) find(id string) (key ed25519.PublicKey, stale bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	age := time.Since(r.fetched)
+	key = r.keys[id]
+	return key, age >= keysLifetime || key == nil && age >= refetchInterval
 }
 
 func (r *RemoteKeys) fetch(ctx context.Context) error {
@@ -63,6 +77,8 @@ func (r *RemoteKeys) fetch(ctx context.Context) error {
 		}
 		keys[k.GetId()] = k.GetPublicKey()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.keys, r.fetched = keys, time.Now()
 	return nil
 }

@@ -23,6 +23,10 @@ import (
 // QueueEvents carries the outbox, apart from the service's own jobs so that long work does not hold events back.
 const QueueEvents = "events"
 
+// rescueMargin is how much longer than its timeout a job may be under way before it is taken for one whose process was killed,
+// and tried again. River's own hour is longer than JetStream remembers the ids of events.
+const rescueMargin = 30 * time.Second
+
 // Options tune a client; the zero value suits a service with short jobs.
 type Options struct {
 	MaxWorkers int                  // jobs run at once from the default queue, 8 when zero
@@ -50,6 +54,9 @@ func New(pool *pgxpool.Pool, schema string, workers *river.Workers, log *zap.Log
 		cfg.PeriodicJobs = o.Periodic
 		cfg.JobTimeout = cmp.Or(o.JobTimeout, time.Minute)
 		cfg.SoftStopTimeout = cmp.Or(o.StopWait, 10*time.Second)
+		if cfg.JobTimeout > 0 {
+			cfg.RescueStuckJobsAfter = cfg.JobTimeout + rescueMargin
+		}
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), cfg)
 	if err != nil {

@@ -148,6 +148,23 @@ func TestRunCancelsWhatDoesNotFinish(t *testing.T) {
 	require.Contains(t, []string{"retryable", "available"}, state(t, pool))
 }
 
+func TestJobOfAKilledProcessIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	attempts := make(chan int, 1)
+	client := newClient(t, pool, func(_ context.Context, job *river.Job[greet]) error {
+		attempts <- job.Attempt
+		return nil
+	}, jobs.Options{})
+	require.NoError(t, insert(t, pool, client, "bob", nil))
+	_, err := pool.Exec(t.Context(), `
+		UPDATE ops.river_job SET state = 'running', attempt = 1, attempted_at = now() - interval '2 minutes', attempted_by = '{killed}'`)
+	require.NoError(t, err)
+	stop := run(t, client)
+	require.Equal(t, 2, receive(t, attempts))
+	require.NoError(t, stop())
+}
+
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := jobs.New(newPool(t), "no; schema", nil, zap.NewNop(), jobs.Options{})

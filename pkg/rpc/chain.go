@@ -171,7 +171,7 @@ func (c *chain) record(ctx context.Context, method string, _ any, next func(cont
 	if err != nil {
 		fields = append(fields, zap.Error(err))
 	}
-	if entry := c.log.Check(levelOf(method, code), "call"); entry != nil {
+	if entry := c.log.Check(levelOf(method, code, caller), "call"); entry != nil {
 		entry.Write(fields...)
 	}
 	return err
@@ -184,15 +184,16 @@ func codeOf(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// levelOf keeps the log quiet: health checks are silent, the caller's own mistakes are not warnings.
-func levelOf(method string, code codes.Code) zapcore.Level {
+// levelOf keeps the log quiet: the caller's own mistakes are not warnings, and neither health checks nor what services ask each other
+// every second are worth a line as long as they go well.
+func levelOf(method string, code codes.Code, caller authn.Principal) zapcore.Level {
 	switch code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		return zap.ErrorLevel
 	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
 		return zap.WarnLevel
 	}
-	if method == healthv1.Health_Check_FullMethodName {
+	if method == healthv1.Health_Check_FullMethodName || caller.Service != "" && code == codes.OK {
 		return zap.DebugLevel
 	}
 	return zap.InfoLevel
@@ -216,7 +217,10 @@ func (c *chain) validate(ctx context.Context, _ string, request any, next func(c
 	return next(ctx)
 }
 
-// valid turns violations into one fault that names every wrong field.
+// maxViolations is how many wrong fields an answer names; a small request can have hundreds of thousands.
+const maxViolations = 50
+
+// valid turns violations into one fault that names the wrong fields.
 func (c *chain) valid(request any) error {
 	message, ok := request.(proto.Message)
 	if !ok {
@@ -228,12 +232,16 @@ func (c *chain) valid(request any) error {
 		return err
 	}
 	var fields []fault.Field
-	for _, v := range violations.Violations {
+	named := violations.Violations[:min(len(violations.Violations), maxViolations)]
+	for _, v := range named {
 		problem := v.Proto.GetMessage()
 		if problem == "" {
 			problem = "breaks the rule " + v.Proto.GetRuleId()
 		}
 		fields = append(fields, fault.Field{Name: protovalidate.FieldPathString(v.Proto.GetField()), Problem: problem})
+	}
+	if more := len(violations.Violations) - len(named); more > 0 {
+		fields = append(fields, fault.Field{Name: "request", Problem: fmt.Sprintf("has %d more wrong fields", more)})
 	}
 	return fault.InvalidFields(fields...)
 }

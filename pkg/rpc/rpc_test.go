@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -178,6 +180,22 @@ func TestAccessIsCheckedBeforeTheRequestIs(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestARequestWrongAllOverIsAnsweredShortly(t *testing.T) {
+	t.Parallel()
+	b := serve(t, time.Minute)
+	source := &replicationv1.SourceTask{TaskName: "src"}
+	for range 10000 {
+		source.ReplicateDoDb = append(source.ReplicateDoDb, &replicationv1.SchemaRule{})
+	}
+	_, err := replicationv1.NewJobServiceClient(b.conn).CreateJob(b.as(t, admin), &replicationv1.CreateJobRequest{
+		JobType: "sync", Job: &replicationv1.JobConfig{JobId: "a", SrcTask: source},
+	})
+	f := fault.From(err)
+	require.Equal(t, "INVALID_REQUEST", f.Reason, "%v", err)
+	require.Less(t, len(f.Message), 10000)
+	require.Contains(t, f.Message, "more wrong fields")
+}
+
 func TestCallsGetADeadline(t *testing.T) {
 	t.Parallel()
 	b := serve(t, 50*time.Millisecond)
@@ -210,6 +228,36 @@ func TestServeRefusesAMethodWithoutRule(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	require.ErrorContains(t, server.Serve(context.Background(), listener, time.Second), "refusing to serve")
+}
+
+func TestListenReplacesOnlyADeadSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
+	_, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.ErrorContains(t, err, "no socket")
+	require.FileExists(t, path)
+
+	require.NoError(t, os.Remove(path))
+	alive, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.NoError(t, err)
+	_, err = rpc.Listen(t.Context(), "unix://"+path)
+	require.ErrorContains(t, err, "another process listens")
+	alive.(*net.UnixListener).SetUnlinkOnClose(false) // as kill -9 leaves it
+	require.NoError(t, alive.Close())
+	again, err := rpc.Listen(t.Context(), "unix://"+path)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
+}
+
+func TestHalfACertificateIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, half := range []rpc.TLSConfig{{Cert: "cert.pem"}, {Key: "key.pem"}, {Key: "key.pem", CA: "ca.pem"}} {
+		_, err := half.Server()
+		require.ErrorContains(t, err, "TLS_CERT and TLS_KEY")
+		_, err = half.Client()
+		require.ErrorContains(t, err, "TLS_CERT and TLS_KEY")
+	}
 }
 
 func TestRequireTLS(t *testing.T) {

@@ -21,8 +21,19 @@ type TLSConfig struct {
 	CA   string `env:"TLS_CA" help:"Path of the certificates (PEM) that sign the other side's. On a server it makes client certificates mandatory."`
 }
 
+// check refuses half a pair: to pass over the other half would be to run without TLS.
+func (t TLSConfig) check() error {
+	if (t.Cert == "") != (t.Key == "") {
+		return errors.New("TLS_CERT and TLS_KEY: give both or none")
+	}
+	return nil
+}
+
 // Server returns the credentials of a server, or nil when no certificate is configured.
 func (t TLSConfig) Server() (credentials.TransportCredentials, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	if t.Cert == "" {
 		return nil, nil //nolint:nilnil // no credentials is what gRPC calls plain text
 	}
@@ -38,6 +49,9 @@ func (t TLSConfig) Server() (credentials.TransportCredentials, error) {
 
 // Client returns the credentials for calling others, or nil when neither CA nor certificate is configured.
 func (t TLSConfig) Client() (credentials.TransportCredentials, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	if t.Cert == "" && t.CA == "" {
 		return nil, nil //nolint:nilnil // no credentials is what gRPC calls plain text
 	}
@@ -88,19 +102,39 @@ func RequireTLS(address string, creds credentials.TransportCredentials) error {
 	return nil
 }
 
-// Listen opens a listener on host:port or unix:///path. A socket left by a killed process is replaced.
+// Listen opens a listener on host:port or unix:///path. A socket left by a killed process is replaced; one that a process still
+// listens on, or a file that is no socket, is not.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	var cfg net.ListenConfig
 	path, isSocket := strings.CutPrefix(address, "unix://")
 	if !isSocket {
 		return cfg.Listen(ctx, "tcp", address)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("replace socket: %w", err)
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
 	}
 	listener, err := cfg.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
 	return listener, os.Chmod(path, 0o600)
+}
+
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("replace socket: %w", err)
+	case info.Mode()&os.ModeSocket == 0:
+		return fmt.Errorf("%s exists and is no socket", path)
+	}
+	if conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path); err == nil {
+		return errors.Join(fmt.Errorf("another process listens on %s", path), conn.Close())
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("replace socket: %w", err)
+	}
+	return nil
 }

@@ -62,6 +62,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("OPSDECK_AUTH_CAPTCHAS_PER_MINUTE is %d, want at least 1", c.CaptchasPerMinute)
 	case c.PasswordsAtOnce < 1:
 		return fmt.Errorf("OPSDECK_AUTH_PASSWORDS_AT_ONCE is %d, want at least 1", c.PasswordsAtOnce)
+	case c.PasswordWait <= 0:
+		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_WAIT is %v, want more than nothing", c.PasswordWait)
 	case c.SigningKeyAge < signing.TokenLife:
 		return fmt.Errorf("OPSDECK_AUTH_SIGNING_KEY_AGE is %v, want at least %v", c.SigningKeyAge, signing.TokenLife)
 	}

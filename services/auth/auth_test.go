@@ -299,6 +299,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"OPSDECK_AUTH_PASSWORDS_AT_ONCE":   "0",
 		"OPSDECK_AUTH_PASSWORD_MEMORY_KIB": "1",
 		"OPSDECK_AUTH_PASSWORD_MIN_LENGTH": "0",
+		"OPSDECK_AUTH_PASSWORD_WAIT":       "0s",
 		"OPSDECK_AUTH_SIGNING_KEY_AGE":     "1h",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -206,6 +206,16 @@ func TestEncryptedPasswords(t *testing.T) {
 	require.Equal(t, "source secret", runs[0].GetJob().GetSrcTask().GetMysqlConnectionConfig().GetMysqlPassword())
 	require.Equal(t, "target secret", runs[0].GetJob().GetDestTask().GetMysqlConnectionConfig().GetMysqlPassword())
 
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	badPadding, err := rsa.EncryptPKCS1v15(rand.Reader, &other.PublicKey, []byte("source secret")) //nolint:staticcheck // see above
+	require.NoError(t, err)
+	for name, password := range map[string]string{"padding": base64.StdEncoding.EncodeToString(badPadding), "text": encrypt("\xff")} {
+		// No answer may tell which ciphertexts have good padding, and no password may keep a node from its other jobs.
+		m.create(alice, name, encrypted, func(c *replicationv1.JobConfig) { c.SrcTask.MysqlConnectionConfig.MysqlPassword = password })
+	}
+	require.Len(t, w.reconcile(), 3)
+
 	_, err = m.jobs(alice).CreateJob(t.Context(), request(t, "bad", encrypted, func(c *replicationv1.JobConfig) {
 		c.DestTask.MysqlConnectionConfig.MysqlPassword = "target secret"
 	}))

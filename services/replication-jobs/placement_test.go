@@ -1,6 +1,10 @@
 package replication_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/placement"
 )
 
 func TestFailover(t *testing.T) {
@@ -146,6 +151,60 @@ func TestLogsAreBounded(t *testing.T) {
 		n.reconcile()
 	}
 	require.Len(t, m.detail(alice, id).GetTaskLogs(), 40)
+}
+
+func TestAnswersHaveNoMoreConfigurationsThanFit(t *testing.T) {
+	t.Parallel()
+	m := startManager(t)
+	const jobs = 20
+	for i := range jobs {
+		m.create(alice, fmt.Sprintf("large-%02d", i), all, func(c *replicationv1.JobConfig) {
+			for range 10000 {
+				c.SrcTask.ReplicateDoDb = append(c.SrcTask.ReplicateDoDb, &replicationv1.SchemaRule{TableSchema: strings.Repeat("s", 64)})
+			}
+		})
+	}
+	n := m.node("n1")
+	n.reconcile()
+	running := map[string]*replicationv1.RunReport{}
+	for calls := 0; len(running) < jobs; calls++ {
+		require.Less(t, calls, jobs)
+		require.Len(t, n.last, jobs, "those without a configuration are not to be stopped")
+		require.Less(t, proto.Size(&replicationv1.ReconcileResponse{Assignments: n.last}), 3<<20)
+		for _, a := range n.last {
+			_, known := running[a.GetJob().GetJobId()]
+			if known {
+				require.Nil(t, a.GetJob().GetSrcTask(), "a node has the configuration of what it runs")
+			} else if a.GetJob().GetSrcTask() != nil {
+				running[a.GetJob().GetJobId()] = report(a, replicationv1.RunState_RUN_STATE_RUNNING)
+			}
+		}
+		n.reconcile(slices.Collect(maps.Values(running))...)
+	}
+}
+
+func TestNodesAreForgotten(t *testing.T) {
+	t.Parallel()
+	m := startManager(t, func(c *replication.Config) { c.Lease = time.Minute })
+	gone, busy, pinned, live := m.node("gone"), m.node("busy"), m.node("pinned"), m.node("live")
+	pinned.reconcile()
+	gone.reconcile()
+	m.create(alice, "placed", all)
+	require.Len(t, busy.reconcile(), 1)
+	m.create(alice, "waiting", all, func(c *replicationv1.JobConfig) { c.SrcTask.NodeId = pinned.id })
+	_, err := m.pool.Exec(t.Context(), `UPDATE replication.nodes SET seen = now() - interval '31 days'`)
+	require.NoError(t, err)
+	live.reconcile()
+
+	require.NoError(t, placement.NewService(m.pool, nil, nil, nil, placement.Config{}, nil).Forget(t.Context()))
+
+	answer, err := replicationv1.NewNodeServiceClient(m.as(anyone)).ListNodes(t.Context(), &replicationv1.ListNodesRequest{})
+	require.NoError(t, err)
+	var names []string
+	for _, n := range answer.GetNodes() {
+		names = append(names, n.GetNodeName())
+	}
+	require.Equal(t, []string{"busy", "live", "pinned"}, names)
 }
 
 func TestEpochsRiseBeyondThoseOfABackup(t *testing.T) {

@@ -123,7 +123,7 @@ func TestSubscribersCannotForgeEvents(t *testing.T) {
 		case err := <-refused:
 			require.ErrorIs(t, err, nats.ErrPermissionViolation)
 		case <-time.After(seconds):
-			t.Fatal("nobody refused a publication on " + subject)
+			require.FailNow(t, "nobody refused a publication", "on %s", subject)
 		}
 	}
 }

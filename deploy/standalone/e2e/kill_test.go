@@ -32,37 +32,63 @@ type battlefield struct {
 	p      *pair
 	kill   func(t testing.TB)
 	revive func(t testing.TB)
+	goesOn bool   // the copy goes on without the victim
+	cause  string // what the job's events name while the victim is away; empty when there is nobody to tell them
 }
 
 func killStandalone(t *testing.T) battlefield {
 	t.Helper()
 	o := newOpsdeck(t)
-	return battlefield{o, sharedPair(t), func(t testing.TB) { o.kill9(t) }, func(t testing.TB) { o.start(t) }}
+	return battlefield{o: o, p: sharedPair(t), kill: func(t testing.TB) { o.kill9(t) }, revive: func(t testing.TB) { o.start(t) }}
 }
 
-func killWorker(t *testing.T) battlefield {
+// newWorker starts a worker node beside a standalone without one, and returns how to kill and to revive it.
+func newWorker(t *testing.T, o *opsdeck) (kill, revive func(testing.TB)) {
 	t.Helper()
-	o, out := newOpsdeck(t, "OPSDECK_EMBEDDED_WORKER=false"), &output{}
+	out := &output{}
 	worker := o.worker(t, out)
 	t.Cleanup(func() {
 		out.showOnFailure(t, "the worker")
 		require.NoError(t, worker.end())
 	})
-	return battlefield{o, sharedPair(t), func(t testing.TB) { worker.kill9(t) }, func(t testing.TB) { worker = o.worker(t, out) }}
+	return func(t testing.TB) { worker.kill9(t) }, func(t testing.TB) { worker = o.worker(t, out) }
+}
+
+const noWorker = "OPSDECK_EMBEDDED_WORKER=false"
+
+func killWorker(t *testing.T) battlefield {
+	t.Helper()
+	o := newOpsdeck(t, noWorker)
+	kill, revive := newWorker(t, o)
+	return battlefield{o: o, p: sharedPair(t), kill: kill, revive: revive}
+}
+
+// killManager kills a standalone while its worker node lives on.
+func killManager(t *testing.T) battlefield {
+	t.Helper()
+	o := newOpsdeck(t, noWorker)
+	newWorker(t, o)
+	return battlefield{o: o, p: sharedPair(t), kill: func(t testing.TB) { o.kill9(t) }, revive: func(t testing.TB) { o.start(t) }, goesOn: true}
 }
 
 func killDatabase(choose func(*pair) *database) func(*testing.T) battlefield {
 	return func(t *testing.T) battlefield {
 		t.Helper()
 		p := newPair(t)
-		kill := func(t testing.TB) { require.NoError(t, choose(p).Kill()) }
-		revive := func(t testing.TB) {
-			ctx, cancel := context.WithTimeout(t.Context(), startPatience)
-			defer cancel()
-			require.NoError(t, choose(p).Restart(ctx))
-		}
-		return battlefield{sharedOpsdeck(t), p, kill, revive}
+		return battlefield{o: sharedOpsdeck(t), p: p, kill: choose(p).kill9, revive: choose(p).revive, cause: choose(p).Addr()}
 	}
+}
+
+func (d *database) kill9(t testing.TB) {
+	t.Helper()
+	require.NoError(t, d.Kill())
+}
+
+func (d *database) revive(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
+	defer cancel()
+	require.NoError(t, d.Restart(ctx))
 }
 
 // A job goes on by itself after anything in its way was killed, and nothing is lost, doubled or copied again.
@@ -78,13 +104,14 @@ func TestKill9(t *testing.T) {
 	}{
 		{"standalone", killStandalone},
 		{"worker", killWorker},
+		{"manager", killManager},
 		{"target", killDatabase(func(p *pair) *database { return p.target })},
 		{"source", killDatabase(func(p *pair) *database { return p.source })},
 	} {
 		t.Run(victim.name, func(t *testing.T) {
 			t.Parallel()
 			b := victim.prepare(t)
-			random := rand.New(rand.NewPCG(seed(t), uint64(i))) //nolint:gosec // repeatable on purpose
+			random := rand.New(rand.NewPCG(seed(t), uint64(i)))
 			t.Run("during the copy", func(t *testing.T) { b.duringCopy(t, random) })
 			t.Run("while streaming", func(t *testing.T) { b.whileStreaming(t, random) })
 		})
@@ -114,19 +141,26 @@ func (b battlefield) duringCopy(t *testing.T, random *rand.Rand) {
 	copied, err := b.p.target.number(t.Context(), rows(schema))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, copied, moment-20*chunk, "what was copied is still there")
-	require.Less(t, copied, int64(bigRows), "the copy was over before the kill: the test proves nothing")
-	b.p.target.exec(t, "FLUSH TABLE_STATISTICS")
+	require.True(t, b.goesOn || copied < bigRows, "the copy was over before the kill: the test proves nothing")
+	changed := -b.p.target.changes(t, schema)
 	b.awaitCopied(t, job, before)
-	changed, err := b.p.target.number(t.Context(), "SELECT rows_changed FROM information_schema.table_statistics WHERE table_schema = '"+
-		schema+"' AND table_name = 'big'")
-	require.NoError(t, err)
+	changed += b.p.target.changes(t, schema)
 	w.stop()
 	// The writer changes a row of the table in every tenth transaction; replacing a row counts as two changes.
 	bound := bigRows - copied + w.committed.Load()/2 + 20*chunk
 	t.Logf("%d rows were copied before the kill, %d changed after it, at most %d may", copied, changed, bound)
+	require.GreaterOrEqual(t, changed, bigRows-copied-20*chunk, "the server has counted them")
 	require.Less(t, changed, bound, "the copy continued where it was, at %d rows of %d, and copied nothing again", copied, bigRows)
 	b.p.awaitSame(t, schema)
 	b.o.order(t, "delete", job)
+}
+
+// changes returns how many rows of the table big have been written since the server started.
+func (d *database) changes(t testing.TB, schema string) int64 {
+	t.Helper()
+	n, err := d.number(t.Context(), "SELECT rows_changed FROM information_schema.table_statistics WHERE table_name = 'big' AND table_schema = '"+schema+"'")
+	require.NoError(t, err)
+	return n
 }
 
 // awaitCopied waits until the copy is finished and watches that its progress never falls back.
@@ -155,19 +189,82 @@ func (b battlefield) whileStreaming(t *testing.T, random *rand.Rand) {
 	applied := func(at int64) {
 		t.Helper()
 		await(t, patience, fmt.Sprintf("%d transactions to be applied", at), func(ctx context.Context) error {
+			d := b.o.detail(t, job)
+			status, _ := d.step("job_stage_full")
+			require.Equal(t, "finished", status, "the copy stays finished; the job is %s, events: %q", d.status(), d.messages())
 			n, err := b.p.target.number(ctx, "SELECT MAX(id) FROM "+schema+".live")
 			if err == nil && n < at {
-				err = fmt.Errorf("%d transactions of %d; events: %q", n, w.committed.Load(), b.o.detail(t, job).messages())
+				err = fmt.Errorf("%d transactions of %d; events: %q", n, w.committed.Load(), d.messages())
 			}
 			return err
 		})
 	}
 	applied(20 + random.Int64N(300))
 	b.kill(t)
+	if b.cause != "" {
+		b.o.awaitTrouble(t, job, b.cause)
+	}
 	b.revive(t)
 	applied(w.committed.Load() + 50)
 	w.stop()
 	b.p.awaitSame(t, schema)
 	b.o.awaitStatus(t, job, "running")
 	b.o.order(t, "delete", job)
+}
+
+// One job comes through a whole series of crashes, of whatever has its turn.
+func TestKill9AgainAndAgain(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("kills processes for a minute or two")
+	}
+	t.Logf("the moments come from %s=%d", seedSetting, seed(t))
+	random := rand.New(rand.NewPCG(seed(t), 99))
+	o, p, schema := newOpsdeck(t, noWorker), newPair(t), newSchema()
+	killWorker, reviveWorker := newWorker(t, o)
+	victims := []struct {
+		name         string
+		kill, revive func(testing.TB)
+	}{
+		{"standalone", func(t testing.TB) { o.kill9(t) }, func(t testing.TB) { o.start(t) }},
+		{"worker", killWorker, reviveWorker},
+		{"target", p.target.kill9, p.target.revive},
+		{"source", p.source.kill9, p.source.revive},
+	}
+	p.source.load(t, schema, bigRows)
+	w := startWriter(t, p.source, schema, random.Uint64())
+	job := o.create(t, with(p.job("again-"+schema, schema), "chunk_size", chunk))
+	for range 2 {
+		for _, i := range random.Perm(len(victims)) {
+			b := battlefield{o: o, p: p}
+			b.awaitProgress(t, job, schema, w, 2000+random.Int64N(8000))
+			t.Logf("killing the %s", victims[i].name)
+			victims[i].kill(t)
+			victims[i].revive(t)
+		}
+	}
+	o.awaitStep(t, job, "job_stage_full", "finished", 100)
+	w.stop()
+	p.awaitSame(t, schema)
+	o.awaitStatus(t, job, "running")
+}
+
+// awaitProgress waits until so many rows more have been copied or, after the copy, a hundredth of it of transactions applied.
+func (b battlefield) awaitProgress(t *testing.T, job, schema string, w *writer, progress int64) {
+	t.Helper()
+	query := "SELECT (SELECT COUNT(*) FROM " + schema + ".big) + 100 * (SELECT COUNT(*) FROM " + schema + ".live)"
+	start := int64(-1)
+	await(t, patience, fmt.Sprintf("progress by %d", progress), func(ctx context.Context) error {
+		n, err := b.p.target.number(ctx, query)
+		if err != nil {
+			return err // the tables do not exist yet
+		}
+		if start < 0 {
+			start = n
+		}
+		if n < start+progress {
+			return fmt.Errorf("%d, %d transactions written; events: %q", n-start, w.committed.Load(), b.o.detail(t, job).messages())
+		}
+		return nil
+	})
 }

@@ -75,7 +75,7 @@ func freePort(t testing.TB) int {
 		require.NoError(t, listener.Close())
 		return port
 	}
-	t.Fatal("no free port in a thousand")
+	require.FailNow(t, "no free port in a thousand")
 	return 0
 }
 
@@ -114,7 +114,7 @@ func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ops-")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o711)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(dir, 0o711))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
 }

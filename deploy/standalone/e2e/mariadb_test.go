@@ -81,7 +81,7 @@ func sharedPair(t testing.TB) *pair {
 		var err error
 		servers.dir, err = os.MkdirTemp("", "ops-")
 		require.NoError(t, err)
-		require.NoError(t, os.Chmod(servers.dir, 0o711)) //nolint:gosec // the servers run as another user and pass through
+		require.NoError(t, os.Chmod(servers.dir, 0o711)) // they run as another user and pass through
 		p, err := startPair(context.WithoutCancel(t.Context()), t, servers.dir)
 		require.NoError(t, err)
 		servers.pair = p

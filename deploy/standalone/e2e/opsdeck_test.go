@@ -143,7 +143,7 @@ func sharedOpsdeck(t testing.TB) *opsdeck {
 		dir, err := os.MkdirTemp("", "ops-")
 		require.NoError(t, err)
 		shared.dir = dir
-		require.NoError(t, os.Chmod(dir, 0o711)) //nolint:gosec // the database runs as another user and passes through
+		require.NoError(t, os.Chmod(dir, 0o711)) // the database runs as another user and passes through
 		o := prepareOpsdeck(t, dir)
 		o.start(t)
 		o.login(t)

@@ -25,7 +25,7 @@ type process struct {
 // launch starts a program in a process group of its own.
 func launch(t testing.TB, out *output, program string, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, args...), exited: make(chan struct{}), output: out} //nolint:noctx // ends by signals only
+	p := &process{cmd: exec.Command(program, args...), exited: make(chan struct{}), output: out} // ends by signals only
 	p.cmd.Env = append(hermetic(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stdout, p.cmd.Stderr = out, out

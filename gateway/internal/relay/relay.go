@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
@@ -23,14 +25,15 @@ import (
 
 // Relay is the HTTP handler of all RPCs.
 type Relay struct {
-	log    *zap.Logger
-	mux    *runtime.ServeMux
-	routes *route.Table
+	log      *zap.Logger
+	mux      *runtime.ServeMux
+	routes   *route.Table
+	verifier *authn.Verifier
 }
 
 // New returns a relay to the given services, each over its own connection.
-func New(ctx context.Context, log *zap.Logger, backends []Backend) (*Relay, error) {
-	h := &Relay{log: log}
+func New(ctx context.Context, log *zap.Logger, backends []Backend, verifier *authn.Verifier) (*Relay, error) {
+	h := &Relay{log: log, verifier: verifier}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
 		runtime.WithForwardResponseRewriter(rewrite),
@@ -65,6 +68,11 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimRight(r.URL.Path, "/")
 	ex := &exchange{dialect: dialect.Of(path)}
 	ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
+	if !utf8.ValidString(path) {
+		edge.Label(ctx, ex.dialect.Name+" unknown path")
+		h.refuse(ctx, w, fault.Invalid("path", "is not UTF-8"))
+		return
+	}
 	methods := h.routes.Match(path)
 	if methods == nil {
 		edge.Label(ctx, ex.dialect.Name+" unknown path")
@@ -82,8 +90,8 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
 	token := ex.dialect.Token(r)
-	if token == "" && !ex.route.Public {
-		h.refuse(ctx, w, fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in"))
+	if err := h.admit(ctx, ex.route, token); err != nil {
+		h.refuse(ctx, w, err)
 		return
 	}
 	path, err := h.detour(r, ex, path)
@@ -99,6 +107,21 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
 	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
+}
+
+// admit refuses strangers. The service behind a call checks its token; where there is a body to be read first, so does the
+// gateway: a stranger's would cost many times its size in memory.
+func (h *Relay) admit(ctx context.Context, r *route.Route, token string) error {
+	switch {
+	case r.Public:
+		return nil
+	case token == "":
+		return fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
+	case r.Body == "":
+		return nil
+	}
+	_, err := h.verifier.Verify(ctx, token)
+	return err
 }
 
 // bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.

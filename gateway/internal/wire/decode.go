@@ -112,7 +112,7 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 		}
 		field := d.find(fields, name, path)
 		if field == nil {
-			return fault.Invalid(at, "there is no such field")
+			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
 		if seen[field.Number()] {
 			return fault.Invalid(at, "is given twice%s", otherwise(field, name))
@@ -152,7 +152,7 @@ func (d *decoder) wrapped(m protoreflect.Message, name string) error {
 		return err
 	}
 	if d.tokens.More() {
-		return fault.Invalid(d.next().(string), "nothing may stand beside %s", name)
+		return fault.Invalid(clip(d.next().(string)), "nothing may stand beside %s", name)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/opsdeck/opsdeck/pkg/secret"
 )
@@ -117,6 +118,10 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func options(cfg Config) (*server.Options, error) {
+	known, err := users(cfg.Users)
+	if err != nil {
+		return nil, err
+	}
 	o := &server.Options{
 		ServerName: "opsdeck",
 		DontListen: cfg.Listen == "",
@@ -124,7 +129,7 @@ func options(cfg Config) (*server.Options, error) {
 		StoreDir:   cfg.Dir,
 		SyncAlways: true, // an acknowledged message survives a power cut
 		NoSigs:     true, // signals are the program's business
-		Users:      users(cfg.Users),
+		Users:      known,
 	}
 	if cfg.Listen == "" {
 		return o, nil
@@ -147,16 +152,21 @@ func options(cfg Config) (*server.Options, error) {
 }
 
 // users is nil for none: an empty list would make the server want credentials that nobody has.
-func users(all []User) []*server.User {
+func users(all []User) ([]*server.User, error) {
 	var converted []*server.User
 	for _, u := range all {
-		user := &server.User{Username: u.Name, Password: u.Password.Reveal()}
+		// The least cost will do: these are random secrets, not what people think up.
+		hash, err := bcrypt.GenerateFromPassword([]byte(u.Password.Reveal()), bcrypt.MinCost)
+		if err != nil {
+			return nil, fmt.Errorf("NATS server: password of user %s: %w", u.Name, err)
+		}
+		user := &server.User{Username: u.Name, Password: string(hash)}
 		if u.Publish != nil || u.Subscribe != nil {
 			user.Permissions = &server.Permissions{Publish: only(u.Publish), Subscribe: only(u.Subscribe)}
 		}
 		converted = append(converted, user)
 	}
-	return converted
+	return converted, nil
 }
 
 // only allows these subjects; none when there are none, where an empty list would allow all.
@@ -170,7 +180,7 @@ func only(subjects []string) *server.SubjectPermission {
 // logger hands the server's log lines to zap. A fatal line is an error here: the server does not end the process.
 type logger struct{ zap *zap.SugaredLogger }
 
-func (l logger) Noticef(format string, v ...any) { l.zap.Infof(format, v...) }
+func (l logger) Noticef(format string, v ...any) { l.zap.Debugf(format, v...) } // mostly a banner
 func (l logger) Warnf(format string, v ...any)   { l.zap.Warnf(format, v...) }
 func (l logger) Errorf(format string, v ...any)  { l.zap.Errorf(format, v...) }
 func (l logger) Fatalf(format string, v ...any)  { l.zap.Errorf(format, v...) }

@@ -30,6 +30,9 @@ func (b binaries) path(name string) string { return filepath.Join(b.dir, name) }
 // when that is not zero: another cannot read it.
 func findBinaries(ctx context.Context, major int) (binaries, error) {
 	found := installed(ctx)
+	if err := ctx.Err(); err != nil {
+		return binaries{}, err // they were not found because nobody waited for them to answer
+	}
 	if major == 0 {
 		if len(found) == 0 || found[0].major < oldest {
 			return binaries{}, errNoBinaries

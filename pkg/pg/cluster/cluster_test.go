@@ -216,6 +216,14 @@ func TestInterruptedInitialisation(t *testing.T) {
 	startIn(t, Config{Dir: dir})
 }
 
+func TestBeingToldToStopIsNotAMissingServer(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := findBinaries(ctx, 15)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestMajorOf(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]int{"15.18": 15, "16beta1": 16, "18": 18} {

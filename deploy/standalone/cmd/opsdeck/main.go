@@ -27,7 +27,7 @@ func serve(ctx context.Context, args []string) error {
 			return nil
 		})
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	return standalone.Start(ctx, environment)
@@ -36,8 +36,16 @@ func serve(ctx context.Context, args []string) error {
 func demo(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8190", "address to serve the demo's API at")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	return standalone.Demo(ctx, os.Stdout, *addr)
+}
+
+// parse refuses what stands behind the flags.
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	return app.NoArguments(flags.Args())
 }

@@ -6,6 +6,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 func TestRowsOfAKeyedTable(t *testing.T) {
@@ -100,4 +107,31 @@ func TestDefinitionsBetweenRows(t *testing.T) {
 	require.Equal(t, "1:9,2:9", value(t, j.target, "SELECT GROUP_CONCAT(CONCAT_WS(':', id, a) ORDER BY id) FROM defined.t"))
 	require.Equal(t, strings.TrimSpace(value(t, j.source, "SELECT table_comment FROM information_schema.tables WHERE table_schema='defined' AND table_name='用户'")),
 		value(t, j.target, "SELECT table_comment FROM information_schema.tables WHERE table_schema='defined' AND table_name='用户'"))
+}
+
+// TestRepeatedTransactions feeds what a source of MySQL's kind sends twice.
+func TestRepeatedTransactions(t *testing.T) {
+	t.Parallel()
+	const source = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+	j := newJob(t, "repeated")
+	selection, err := filter.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
+	require.NoError(t, err)
+	create := func(gtid, table string) *binlog.Transaction {
+		statement, err := ddl.Parse("CREATE TABLE "+table+" (id INT)", ddl.Session{Schema: j.schema})
+		require.NoError(t, err)
+		return &binlog.Transaction{GTID: source + ":" + gtid, First: true, Last: true, Definition: &binlog.Definition{Statement: statement}}
+	}
+	stream := make(chan *binlog.Transaction, 4)
+	for _, sent := range []*binlog.Transaction{create("8", "fresh"), create("5", "fresh"), create("8", "fresh"), create("9", "last")} {
+		stream <- sent
+	}
+	close(stream)
+	flavor := mysql.Detect("8.0.36")
+	a := apply.New(apply.Config{
+		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: flavor, Start: mysql.Position{GTIDSet: source + ":1-7"}, Selection: selection,
+		Logger: zap.NewNop(), Event: func(string, string) {},
+	})
+	require.NoError(t, a.Run(t.Context(), stream))
+	require.Equal(t, source+":1-9", a.Stats().Position.GTIDSet)
+	require.Equal(t, "2", value(t, j.target, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'repeated'"))
 }

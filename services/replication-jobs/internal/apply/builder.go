@@ -70,6 +70,16 @@ func (b *builder) full() bool {
 // take adds a transaction or a part. A part of a large one begins a unit of its own.
 func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 	defer t.Release()
+	again, err := b.again(t)
+	if err != nil {
+		return err
+	}
+	if again {
+		if !t.Last {
+			return nil
+		}
+		t.Changes, t.Definition, t.First = nil, nil, true
+	}
 	alone := t.Definition != nil || !t.First || !t.Last
 	if alone && b.batch != nil {
 		if err := b.flush(ctx); err != nil {
@@ -98,6 +108,16 @@ func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 		return b.finish(t, at)
 	}
 	return nil
+}
+
+// again reports whether the transaction was executed before. As with a replica of MySQL, it has no effect then: what the source sends
+// is up to the source. MariaDB's positions cannot tell, they hold the last number of each domain only.
+func (b *builder) again(t *binlog.Transaction) (bool, error) {
+	if t.GTID == "" || b.applier.cfg.Flavor.Name() != gomysql.MySQLFlavor {
+		return false, nil
+	}
+	gtid, err := b.applier.cfg.Flavor.ParseGTIDSet(t.GTID)
+	return err == nil && b.executed.Contain(gtid), err
 }
 
 // point is the place of a transaction, as far as a copy makes it matter.

@@ -108,11 +108,11 @@ func (r *report) progress(now time.Time) Progress {
 		p = Progress{Stage: string(StepIncr), Percent: 100, CopiedRows: r.copied, TotalRows: r.copied}
 		r.streamed(&p, now)
 	case r.copier != nil:
-		p.Stage = string(StepFull)
 		p.CopiedRows, p.TotalRows = r.copier.Rows()
-		if p.TotalRows > 0 {
-			p.Percent = 100 * float64(p.CopiedRows) / float64(p.TotalRows)
+		if p.TotalRows == 0 {
+			return p // it has not looked yet how much there is, and how much an earlier run has copied
 		}
+		p.Stage, p.Percent = string(StepFull), 100*float64(p.CopiedRows)/float64(p.TotalRows)
 		p.RowsPerSecond, _ = r.rates(sample{now, p.CopiedRows, 0})
 		p.ETA = wait(p.TotalRows-p.CopiedRows, p.RowsPerSecond)
 	}

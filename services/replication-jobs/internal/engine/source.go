@@ -23,6 +23,11 @@ func checkSource(c *mysql.Conn) error {
 			return err
 		}
 	}
+	return checkSettings(have)
+}
+
+// checkSettings looks at the variables that the server has; their names and defaults differ between families and versions.
+func checkSettings(have map[string]string) error {
 	for _, s := range []struct{ name, want string }{
 		{"log_bin", "ON"}, {"binlog_format", "ROW"}, {"binlog_row_image", "FULL"}, {"binlog_row_value_options", ""},
 	} {

@@ -164,7 +164,7 @@ func (r *reader) order(t *task) error {
 	}
 	columns := t.keyColumns()
 	if len(t.table.PrimaryKey) > 0 && t.key[0] == t.table.PrimaryKey[0] && len(t.key) == len(t.table.PrimaryKey) {
-		r.query += " FORCE INDEX (PRIMARY)"
+		r.query += " FORCE INDEX (`PRIMARY`)"
 	}
 	if t.resumed() {
 		literals, err := keyLiterals(t.state.LastKey, columns)

@@ -1,7 +1,10 @@
 package job
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -16,14 +19,19 @@ type Decrypter interface {
 }
 
 // Decrypt reads an encrypted password of a request. field names it in the error, PASSWORD_UNREADABLE; a nil key belongs to a
-// server that has none.
+// server that has none. A ciphertext whose padding is wrong becomes a password nobody has, as at the login: who could tell it
+// from a wrong password could decrypt what others sent, logins included where auth has the same key. So does one that holds no
+// text, which could not travel to a worker node.
 func Decrypt(key Decrypter, field, text string) (string, error) {
 	if key == nil {
 		return "", unreadable(field, "is said to be encrypted, but this server has no RSA key: send it in plain over TLS, with is_mysql_password_encrypted false")
 	}
 	plain, err := key.Decrypt(text)
+	if errors.Is(err, secret.ErrUnreadable) || err == nil && !utf8.ValidString(plain) {
+		return rand.Text(), nil
+	}
 	if err != nil {
-		return "", unreadable(field, "does not decrypt with the server's RSA key: want RSA PKCS#1 v1.5, then base64").Wrap(err)
+		return "", unreadable(field, "is not encrypted with the server's RSA key: want RSA PKCS#1 v1.5, then base64").Wrap(err)
 	}
 	return plain, nil
 }

@@ -149,6 +149,10 @@ func testConnectErrors(t *testing.T, server *mysqltest.Server) {
 
 	_, err = server.Connect(t).Execute("SELECT * FROM nowhere.nothing")
 	require.ErrorContains(t, mysql.Explain(err), "does not exist")
+
+	_, err = server.Connect(t).Execute("CREATE DATABASE foreign_default DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_of_nobody")
+	require.ErrorContains(t, mysql.Explain(err), "set skip_create_db_table")
+	require.True(t, mysql.Permanent(err))
 }
 
 func testLiterals(t *testing.T, server *mysqltest.Server) {

@@ -35,7 +35,7 @@ type row struct {
 	Down                                   bool
 }
 
-// ListNodes returns every node that was ever seen.
+// ListNodes returns every node that was ever seen and not forgotten.
 func (s *Service) ListNodes(ctx context.Context, _ *replicationv1.ListNodesRequest) (*replicationv1.ListNodesResponse, error) {
 	rows, _ := s.pool.Query(ctx, `
 		SELECT id::text, name, address, datacenter, version, seen, seen < now() - $1::interval AS down

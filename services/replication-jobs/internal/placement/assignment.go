@@ -22,22 +22,43 @@ type assignment struct {
 	Source, Target []byte // sealed passwords
 	Epoch          int64
 	StoredSequence int64
+	Known          bool // the node runs it, and has its configuration
 }
 
-// assignments returns all that a node should run. A job that cannot be read says so and is left out: the others go on.
-func (s *Service) assignments(ctx context.Context, tx pgx.Tx, node string) ([]*replicationv1.Assignment, error) {
+// maxConfigs bounds the configurations in one answer, in bytes: an answer that is too large to be sent would stop every run of its
+// node.
+const maxConfigs = 2 << 20
+
+// assignments returns all that a node should run. A run that the node has reported is named and no more: the node has its
+// configuration. So is one for which an answer has no room; it comes with a next one. A job that cannot be read says so and is left
+// out: the others go on.
+func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest) ([]*replicationv1.Assignment, error) {
+	ids, epochs := make([]string, len(r.GetRuns())), make([]int64, len(r.GetRuns()))
+	for i, run := range r.GetRuns() {
+		ids[i], epochs[i] = run.GetJobId(), run.GetEpoch()
+	}
 	rows, _ := tx.Query(ctx, `
-		SELECT id, type, tenant, owner, status, incarnation::text, config, source_password, target_password, epoch, stored_sequence
-		FROM replication.jobs WHERE node = $1 AND status IN ('running', 'retrying') ORDER BY id`, node)
+		SELECT j.id, j.type, j.tenant, j.owner, j.status, j.incarnation::text, j.epoch, j.stored_sequence, r.id IS NOT NULL AS known,
+			CASE WHEN r.id IS NULL THEN j.config END AS config, j.source_password, j.target_password
+		FROM replication.jobs AS j
+		LEFT JOIN unnest($2::text[], $3::bigint[]) AS r (id, epoch) ON r.id = j.id AND r.epoch = j.epoch
+		WHERE j.node = $1 AND j.status IN ('running', 'retrying') ORDER BY j.id`, r.GetNodeId(), ids, epochs)
 	stored, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (a assignment, err error) {
-		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Config, &a.Source, &a.Target, &a.Epoch, &a.StoredSequence)
+		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Epoch, &a.StoredSequence, &a.Known,
+			&a.Config, &a.Source, &a.Target)
 		return a, err
 	})
 	if err != nil {
-		return nil, pg.Fault(err, "PLACEMENT", "jobs of node %s", node)
+		return nil, pg.Fault(err, "PLACEMENT", "jobs of node %s", r.GetNodeId())
 	}
 	all := make([]*replicationv1.Assignment, 0, len(stored))
+	room := maxConfigs
 	for _, a := range stored {
+		if a.Known || room <= 0 {
+			all = append(all, a.named())
+			continue
+		}
+		room -= len(a.Config)
 		opened, err := s.open(a)
 		if err != nil {
 			if err := s.reject(ctx, tx, a, err); err != nil {
@@ -48,6 +69,13 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, node string) ([]*r
 		all = append(all, opened)
 	}
 	return all, nil
+}
+
+// named is an assignment without its configuration.
+func (a assignment) named() *replicationv1.Assignment {
+	return &replicationv1.Assignment{
+		Job: &replicationv1.JobConfig{JobId: a.ID}, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation,
+	}
 }
 
 // open reads what is stored of a job.

@@ -66,7 +66,7 @@ func (s *Service) Reconcile(ctx context.Context, r *replicationv1.ReconcileReque
 				return err
 			}
 		}
-		answer.Assignments, err = s.assignments(ctx, tx, r.GetNodeId())
+		answer.Assignments, err = s.assignments(ctx, tx, r)
 		return err
 	})
 	if err != nil {

@@ -12,21 +12,43 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
 )
 
-// Run takes jobs from silent nodes until ctx ends. Replicas may do so side by side.
+const (
+	// forgetAfter is how long a node must have been silent to be forgotten: workers without a disk of their own come back as
+	// new nodes, and would fill the list.
+	forgetAfter = 30 * 24 * time.Hour
+	forgetEvery = time.Hour
+)
+
+// Run takes jobs from silent nodes, and forgets nodes that do not come back, until ctx ends. Replicas may do so side by side.
 func (s *Service) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.cfg.Interval)
+	tick, seldom := time.NewTicker(s.cfg.Interval), time.NewTicker(forgetEvery)
 	defer tick.Stop()
+	defer seldom.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			err = s.Release(ctx)
+		case <-seldom.C:
+			err = s.Forget(ctx)
 		}
 		// The next tick tries again; the health of the service says that the database is away.
-		if err := s.Release(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("taking jobs from silent nodes", zap.Error(err))
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("looking after silent nodes", zap.Error(err))
 		}
 	}
+}
+
+// Forget removes the nodes that have been silent for a month and that no job, and no kept placement of one, names.
+func (s *Service) Forget(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `
+		DELETE FROM replication.nodes AS n
+		WHERE n.seen < now() - $1::interval
+			AND NOT EXISTS (SELECT FROM replication.jobs AS j WHERE j.node = n.id OR n.id::text IN (j.pinned_node, j.preferred_node))
+			AND NOT EXISTS (SELECT FROM replication.allocations AS a WHERE a.node = n.id)`, forgetAfter)
+	return pg.Fault(err, "NODES", "forget nodes")
 }
 
 // released is a job that lost its node.

@@ -59,10 +59,10 @@ func (h holding) after(r *replicationv1.RunReport) holding {
 	for _, e := range r.GetEvents() {
 		h.StoredSequence = max(h.StoredSequence, e.GetSequence())
 	}
-	h.Stage = r.GetStage()
-	h.CopiedPercent = r.GetCopiedPercent()
-	h.Delay = r.GetTarget().GetDelayCount().GetTime()
-	h.Backlog = r.GetTarget().GetDelayCount().GetNum()
+	if r.GetStage() != "" { // a run that has just begun again does not know yet how far the one before had come
+		h.Stage, h.CopiedPercent = r.GetStage(), r.GetCopiedPercent()
+		h.Delay, h.Backlog = r.GetTarget().GetDelayCount().GetTime(), r.GetTarget().GetDelayCount().GetNum()
+	}
 	if !h.active() {
 		return h
 	}

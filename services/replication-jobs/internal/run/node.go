@@ -125,7 +125,10 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	}
 	n.stop(surplus)
 	for _, a := range assignments {
-		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else it runs, or its forerunner has not ended yet
+		if a.GetJob().GetSrcTask() == nil {
+			continue // it runs, or this answer had no room for its configuration
+		}
+		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else its forerunner has not ended yet
 			n.runs[a.GetJob().GetJobId()] = start(a, n.engine, n.Wake, n.log)
 		}
 	}

@@ -57,7 +57,7 @@ type figures struct {
 func (f figures) source() *replicationv1.TaskStatus {
 	s := f.common()
 	if c := s.GetCurrentCoordinates(); c != nil {
-		c.File, c.Position = f.Source.File, int64(f.Source.Offset)
+		c.File, c.Position = limited(f.Source.File), int64(f.Source.Offset)
 	}
 	s.BufferStatus.ExtractorTxQueueSize = f.QueueTransactions
 	s.Stage = f.text("Sending data", "Sending binlog event to slave", "Master has sent all binlog to slave; waiting for more updates")
@@ -67,7 +67,7 @@ func (f figures) source() *replicationv1.TaskStatus {
 func (f figures) target() *replicationv1.TaskStatus {
 	s := f.common()
 	if c := s.GetCurrentCoordinates(); c != nil {
-		c.File, c.Position = f.Executed.File, int64(f.Executed.Offset)
+		c.File, c.Position = limited(f.Executed.File), int64(f.Executed.Offset)
 	}
 	s.BufferStatus.ApplierTxQueueSize = f.QueueTransactions
 	s.Stage = f.text("Copying rows", "Reading event from the relay log", "Slave has read all relay log; waiting for more updates")
@@ -91,13 +91,14 @@ func (f figures) common() *replicationv1.TaskStatus {
 	}
 }
 
-// coordinates are nil until a position is known.
+// coordinates are nil until a position is known. Names of files are the server's own text: one that is no UTF-8 must not keep the
+// whole report from being sent.
 func (f figures) coordinates() *replicationv1.Coordinates {
 	if f.Source.File == "" && f.Source.GTIDSet == "" && f.Executed.File == "" && f.Executed.GTIDSet == "" {
 		return nil
 	}
 	return &replicationv1.Coordinates{
-		GtidSet: f.Executed.GTIDSet, RelayMasterLogFile: f.Source.File, ReadMasterLogPos: int64(f.Source.Offset), RetrievedGtidSet: f.Source.GTIDSet,
+		GtidSet: f.Executed.GTIDSet, RelayMasterLogFile: limited(f.Source.File), ReadMasterLogPos: int64(f.Source.Offset), RetrievedGtidSet: f.Source.GTIDSet,
 	}
 }
 

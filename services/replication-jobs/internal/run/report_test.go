@@ -48,6 +48,12 @@ func TestFigures(t *testing.T) {
 	require.True(t, proto.Equal(&replicationv1.DelayCount{Num: 1, Time: 1}, busy.target().GetDelayCount()))
 	require.Equal(t, "Reading event from the relay log", busy.target().GetStage())
 
+	odd := figures{now: now, Progress: engine.Progress{Source: mysql.Position{File: "bin\xff.2"}, Executed: mysql.Position{File: "bin\xff.1"}}}
+	for _, s := range []*replicationv1.TaskStatus{odd.source(), odd.target()} {
+		_, err := proto.Marshal(s)
+		require.NoError(t, err)
+	}
+
 	nothing := figures{now: now}
 	require.Nil(t, nothing.source().GetCurrentCoordinates())
 	require.Equal(t, "0.0", nothing.source().GetProgressPct())

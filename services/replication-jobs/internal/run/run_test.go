@@ -181,7 +181,9 @@ func TestRunsFollowTheManager(t *testing.T) {
 	require.Equal(t, "shop", a.job.Do[0].Schema)
 	require.Equal(t, "orders", a.job.Do[0].Tables[0].Name)
 
-	m.want(assignment("a", 3), assignment("b", 2))
+	named := &replicationv1.Assignment{Job: &replicationv1.JobConfig{JobId: "b"}, Epoch: 2}
+	later := &replicationv1.Assignment{Job: &replicationv1.JobConfig{JobId: "c"}, Epoch: 5}
+	m.want(assignment("a", 3), named, later)
 	ended(t, a)
 	require.EqualValues(t, 3, e.next(t).job.Epoch, "a new epoch is a new run")
 	require.NoError(t, b.ctx.Err(), "the other goes on")

@@ -31,7 +31,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-<job type>".
+// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-migration" or "-sync".
 type JobServiceClient interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
@@ -124,7 +124,7 @@ func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, 
 // All implementations must embed UnimplementedJobServiceServer
 // for forward compatibility.
 //
-// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-<job type>".
+// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-migration" or "-sync".
 type JobServiceServer interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
