@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -107,9 +108,10 @@ func TestCreateTakesAWrappedBody(t *testing.T) {
 func TestCaptchaIsGoodForOneLogin(t *testing.T) {
 	t.Parallel()
 	o := sharedOpsdeck(t)
+	stranger := "nobody-" + rand.Text()
 	login := func(captchaID, captcha string, form bool) apitest.Answer {
 		t.Helper()
-		fields := map[string]string{"tenant": "platform", "username": "nobody-" + t.Name(), "password": "x", "captcha_id": captchaID, "captcha": captcha}
+		fields := map[string]string{"tenant": "platform", "username": stranger, "password": "x", "captcha_id": captchaID, "captcha": captcha}
 		if form {
 			return o.do(t, apitest.HTTP{Method: "POST", Path: "/v2/login", Form: fields})
 		}

@@ -95,8 +95,17 @@ func sized(limit int64) func(http.Handler) http.Handler {
 				Fail(w, dialect.Of(r.URL.Path), TooLarge(limit))
 				return
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, limit)
+			r.Body = http.MaxBytesReader(original(w), r.Body, limit)
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// original is the server's own writer: told by it that a body was too large, the server lets the client read the answer before
+// it hangs up on the rest.
+func original(w http.ResponseWriter) http.ResponseWriter {
+	if r, ok := w.(*record); ok {
+		return r.ResponseWriter
+	}
+	return w
 }

@@ -671,11 +671,10 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x15use_my_sql_dependency\x18\x05 \x01(\bR\x12useMySqlDependency\x12H\n" +
 	"\x17dependency_history_size\x18\x06 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00H\x01R\x15dependencyHistorySize\x88\x01\x01B\x13\n" +
 	"\x11_parallel_workersB\x1a\n" +
-	"\x18_dependency_history_size\"\xc9\x01\n" +
-	"\x0fMySQLConnection\x12)\n" +
+	"\x18_dependency_history_size\"\xd4\x01\n" +
+	"\x0fMySQLConnection\x124\n" +
 	"\n" +
-	"mysql_host\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\tmysqlHost\x12*\n" +
+	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
 	"\n" +
 	"mysql_port\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xff\xff\x03(\x01R\tmysqlPort\x12)\n" +
 	"\n" +

@@ -549,11 +549,10 @@ var File_opsdeck_replication_v1_mysql_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\n" +
-	"\"opsdeck/replication/v1/mysql.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xd5\x02\n" +
-	"\x12ListSchemasRequest\x12)\n" +
+	"\"opsdeck/replication/v1/mysql.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xe0\x02\n" +
+	"\x12ListSchemasRequest\x124\n" +
 	"\n" +
-	"mysql_host\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\tmysqlHost\x12*\n" +
+	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
 	"\n" +
 	"mysql_port\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xff\xff\x03(\x01R\tmysqlPort\x12)\n" +
 	"\n" +
@@ -570,11 +569,10 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\x06tables\x18\x02 \x03(\v2#.opsdeck.replication.v1.SchemaTableR\x06Tables\",\n" +
 	"\vSchemaTable\x12\x1d\n" +
 	"\n" +
-	"table_name\x18\x01 \x01(\tR\ttableName\"\xaf\x03\n" +
-	"\x12ListColumnsRequest\x12)\n" +
+	"table_name\x18\x01 \x01(\tR\ttableName\"\xba\x03\n" +
+	"\x12ListColumnsRequest\x124\n" +
 	"\n" +
-	"mysql_host\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\tmysqlHost\x12*\n" +
+	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
 	"\n" +
 	"mysql_port\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xff\xff\x03(\x01R\tmysqlPort\x12)\n" +
 	"\n" +
@@ -587,11 +585,10 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\x13mysql_character_set\x18\a \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,32}$R\x11mysqlCharacterSet\x12=\n" +
 	"\x1bis_mysql_password_encrypted\x18\b \x01(\bR\x18isMysqlPasswordEncrypted\"/\n" +
 	"\x13ListColumnsResponse\x12\x18\n" +
-	"\acolumns\x18\x01 \x03(\tR\acolumns\"\x8f\x02\n" +
-	"\x16CheckConnectionRequest\x12)\n" +
+	"\acolumns\x18\x01 \x03(\tR\acolumns\"\x9a\x02\n" +
+	"\x16CheckConnectionRequest\x124\n" +
 	"\n" +
-	"mysql_host\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\tmysqlHost\x12*\n" +
+	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
 	"\n" +
 	"mysql_port\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xff\xff\x03(\x01R\tmysqlPort\x12)\n" +
 	"\n" +

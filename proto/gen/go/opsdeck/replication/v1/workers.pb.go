@@ -441,6 +441,8 @@ func (x *ReconcileResponse) GetLease() *durationpb.Duration {
 type Assignment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job, with passwords in the clear: this message travels only over TLS or inside one machine.
+	// A job with nothing but its id is one that the node has reported at this epoch, or one whose configuration comes with a later
+	// answer: a node that does not have it waits.
 	Job *JobConfig `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// Fences off older runs of the same job: the target accepts writes of the newest epoch only.
 	Epoch int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
