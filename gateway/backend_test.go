@@ -25,7 +25,10 @@ import (
 // backend stands in for the services: real gRPC with the real interceptors, and answers that a test chooses.
 type backend struct {
 	authv1.UnimplementedKeyServiceServer
+	authv1.UnimplementedMenuServiceServer
+	authv1.UnimplementedRoleServiceServer
 	authv1.UnimplementedSessionServiceServer
+	authv1.UnimplementedTenantServiceServer
 	authv1.UnimplementedUserServiceServer
 	replicationv1.UnimplementedJobServiceServer
 	replicationv1.UnimplementedMonitorServiceServer
@@ -93,7 +96,10 @@ func newBackend(t *testing.T) *backend {
 	})
 	require.NoError(t, err)
 	authv1.RegisterKeyServiceServer(server, b)
+	authv1.RegisterMenuServiceServer(server, b)
+	authv1.RegisterRoleServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
+	authv1.RegisterTenantServiceServer(server, b)
 	authv1.RegisterUserServiceServer(server, b)
 	replicationv1.RegisterJobServiceServer(server, b)
 	replicationv1.RegisterMonitorServiceServer(server, b)
@@ -168,4 +174,48 @@ func (b *backend) CheckConnection(ctx context.Context, r *replicationv1.CheckCon
 
 func (b *backend) ListNodes(ctx context.Context, r *replicationv1.ListNodesRequest) (*replicationv1.ListNodesResponse, error) {
 	return answer[*replicationv1.ListNodesResponse](ctx, b, "ListNodes", r)
+}
+
+func (b *backend) ListUsers(ctx context.Context, r *authv1.ListUsersRequest) (*authv1.ListUsersResponse, error) {
+	return answer[*authv1.ListUsersResponse](ctx, b, "ListUsers", r)
+}
+
+func (b *backend) CreateUser(ctx context.Context, r *authv1.CreateUserRequest) (*authv1.CreateUserResponse, error) {
+	return answer[*authv1.CreateUserResponse](ctx, b, "CreateUser", r)
+}
+
+func (b *backend) UpdateUser(ctx context.Context, r *authv1.UpdateUserRequest) (*authv1.UpdateUserResponse, error) {
+	return answer[*authv1.UpdateUserResponse](ctx, b, "UpdateUser", r)
+}
+
+func (b *backend) ResetPassword(ctx context.Context, r *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
+	return answer[*authv1.ResetPasswordResponse](ctx, b, "ResetPassword", r)
+}
+
+func (b *backend) DeleteUser(ctx context.Context, r *authv1.DeleteUserRequest) (*authv1.DeleteUserResponse, error) {
+	return answer[*authv1.DeleteUserResponse](ctx, b, "DeleteUser", r)
+}
+
+func (b *backend) ListTenants(ctx context.Context, r *authv1.ListTenantsRequest) (*authv1.ListTenantsResponse, error) {
+	return answer[*authv1.ListTenantsResponse](ctx, b, "ListTenants", r)
+}
+
+func (b *backend) ListActions(ctx context.Context, r *authv1.ListActionsRequest) (*authv1.ListActionsResponse, error) {
+	return answer[*authv1.ListActionsResponse](ctx, b, "ListActions", r)
+}
+
+func (b *backend) ListRoles(ctx context.Context, r *authv1.ListRolesRequest) (*authv1.ListRolesResponse, error) {
+	return answer[*authv1.ListRolesResponse](ctx, b, "ListRoles", r)
+}
+
+func (b *backend) CreateRole(ctx context.Context, r *authv1.CreateRoleRequest) (*authv1.CreateRoleResponse, error) {
+	return answer[*authv1.CreateRoleResponse](ctx, b, "CreateRole", r)
+}
+
+func (b *backend) UpdateRole(ctx context.Context, r *authv1.UpdateRoleRequest) (*authv1.UpdateRoleResponse, error) {
+	return answer[*authv1.UpdateRoleResponse](ctx, b, "UpdateRole", r)
+}
+
+func (b *backend) DeleteRole(ctx context.Context, r *authv1.DeleteRoleRequest) (*authv1.DeleteRoleResponse, error) {
+	return answer[*authv1.DeleteRoleResponse](ctx, b, "DeleteRole", r)
 }

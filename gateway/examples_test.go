@@ -78,6 +78,7 @@ func TestExamplesAnswerAsDocumented(t *testing.T) {
 	r.always("GetCurrentUser", &authv1.GetCurrentUserResponse{CurrentUser: &authv1.User{
 		Username: "admin", Tenant: "platform", Role: "admin", CreateTime: at(t, "2021-09-06T07:02:37Z"),
 	}})
+	exampleAccounts(t, r)
 	r.on("CreateJob", echoJob)
 	r.always("ListJobs", exampleJobs(t))
 	r.always("GetJob", exampleJob(t))
@@ -102,6 +103,17 @@ func TestExamplesAnswerAsDocumented(t *testing.T) {
 		{"auth.captcha", ""},
 		{"auth.login", ""},
 		{"auth.user.current", ""},
+		{"auth.user.list", ""},
+		{"auth.user.create", ""},
+		{"auth.user.update", ""},
+		{"auth.user.reset_password", ""},
+		{"auth.user.delete", ""},
+		{"auth.user.list_action", ""},
+		{"auth.tenant.list", ""},
+		{"auth.role.list", ""},
+		{"auth.role.create", ""},
+		{"auth.role.update", ""},
+		{"auth.role.delete", ""},
 		{"replication.migration.create", ""},
 		{"replication.migration.list", ""},
 		{"replication.migration.detail", ""},

@@ -96,36 +96,44 @@ func says(rule *accessv1.Rule) bool {
 	return false
 }
 
-// Authorize checks the caller in ctx against the rule of a method. The request is nil for a stream that has not sent one
-// yet. Errors: UNAUTHENTICATED and FORBIDDEN.
-func (r Rules) Authorize(ctx context.Context, method string, request any) error {
+// Authorize checks the caller in ctx against the rule of a method and returns the context for the method, which carries the
+// caller's scope. The request is nil for a stream that has not sent one yet. Without a decider a token is believed until it
+// expires, and only the role admin opens menu actions. Errors: UNAUTHENTICATED, FORBIDDEN, and those of the decider.
+func (r Rules) Authorize(ctx context.Context, decider Decider, method string, request any) (context.Context, error) {
 	rule, ok := r[method]
 	if !ok {
-		return fault.Denied("FORBIDDEN", "method %s has no access rule", method)
+		return ctx, fault.Denied("FORBIDDEN", "method %s has no access rule", method)
 	}
 	if rule.GetPublic() {
-		return nil
+		return ctx, nil
 	}
 	caller := authn.FromContext(ctx)
 	if caller.Name() == "" {
-		return fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
+		return ctx, fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
 	}
-	switch want := rule.GetCaller().(type) {
-	case *accessv1.Rule_SignedIn:
-		if caller.Service == "" {
-			return nil
-		}
-	case *accessv1.Rule_Services:
-		if slices.Contains(want.Services.GetNames(), caller.Service) {
-			return nil
-		}
-	case *accessv1.Rule_MenuAction:
-		if caller.Service == "" && caller.Role == authn.AdminRole {
-			return nil
-		}
-		return fault.Denied("FORBIDDEN", "%s may not use %s", caller.Name(), action(want.MenuAction, request))
+	if want, ok := rule.GetCaller().(*accessv1.Rule_Services); ok && slices.Contains(want.Services.GetNames(), caller.Service) {
+		return ctx, nil
 	}
-	return fault.Denied("FORBIDDEN", "%s may not call %s", caller.Name(), method)
+	if caller.Service != "" || rule.GetServices() != nil {
+		return ctx, fault.Denied("FORBIDDEN", "%s may not call %s", caller.Name(), method)
+	}
+	uri := action(rule.GetMenuAction(), request)
+	decision, err := decide(ctx, decider, caller, uri)
+	if err != nil {
+		return ctx, err
+	}
+	if !decision.Allowed {
+		return ctx, fault.Denied("FORBIDDEN", "%s may not use %s", caller.Name(), uri)
+	}
+	return WithScope(ctx, decision.Scope), nil
+}
+
+func decide(ctx context.Context, decider Decider, caller authn.Principal, action string) (Decision, error) {
+	if decider != nil {
+		return decider.Decide(ctx, caller, action)
+	}
+	admin := caller.Role == authn.AdminRole
+	return Decision{Allowed: admin || action == "", Scope: Scope{All: admin, EveryTenant: caller.IsPlatform()}}, nil
 }
 
 // action fills the fields in braces of a menu action with the values of the request.

@@ -97,7 +97,8 @@ func TestAuthorize(t *testing.T) {
 		{replicationv1.JobService_PauseJob_FullMethodName, &replicationv1.PauseJobRequest{JobType: "sync"}, nobody, "UNAUTHENTICATED", "log in"},
 		{replicationv1.JobService_PauseJob_FullMethodName, &replicationv1.PauseJobRequest{JobType: "sync"}, operator, "FORBIDDEN", "/v2/job/sync/pause"},
 		{replicationv1.JobService_PauseJob_FullMethodName, &replicationv1.PauseJobRequest{JobType: "sync"}, admin, "", ""},
-		{replicationv1.JobService_PauseJob_FullMethodName, nil, worker, "FORBIDDEN", "{job_type}"},
+		{replicationv1.JobService_PauseJob_FullMethodName, nil, operator, "FORBIDDEN", "{job_type}"},
+		{replicationv1.JobService_PauseJob_FullMethodName, nil, worker, "FORBIDDEN", "replication-worker"},
 		{replicationv1.WorkerService_Reconcile_FullMethodName, nil, worker, "", ""},
 		{replicationv1.WorkerService_Reconcile_FullMethodName, nil, other, "FORBIDDEN", "dns"},
 		{replicationv1.WorkerService_Reconcile_FullMethodName, nil, admin, "FORBIDDEN", "acme:root"},
@@ -105,7 +106,7 @@ func TestAuthorize(t *testing.T) {
 	} {
 		t.Run(tc.method+" by "+tc.caller.Name(), func(t *testing.T) {
 			t.Parallel()
-			err := rules.Authorize(authn.WithPrincipal(context.Background(), tc.caller), tc.method, tc.request)
+			_, err := rules.Authorize(authn.WithPrincipal(context.Background(), tc.caller), nil, tc.method, tc.request)
 			if tc.reason == "" {
 				require.NoError(t, err)
 				return

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/pg"
@@ -53,6 +54,10 @@ type Service struct {
 	Pool   *pgxpool.Pool
 	Bus    *bus.Conn
 	Sealer *secret.Sealer
+
+	// Decider knows what callers may do now; set it before Server. Without one tokens are believed until they expire, and only
+	// the role admin opens menu actions.
+	Decider access.Decider
 
 	name       string
 	cfg        ServiceConfig
@@ -108,7 +113,7 @@ func (s *Service) Server(keys authn.KeySource) (*rpc.Server, error) {
 		return nil, fmt.Errorf("GRPC_ADDR: %w", err)
 	}
 	return rpc.NewServer(rpc.ServerConfig{
-		Log: s.Log, Metrics: s.rt.Metrics, Keys: keys, TLS: creds, TrustedGateways: s.cfg.TrustedGateways,
+		Log: s.Log, Metrics: s.rt.Metrics, Keys: keys, Decider: s.Decider, TLS: creds, TrustedGateways: s.cfg.TrustedGateways,
 		Timeout: s.cfg.RequestTimeout, MaxMessage: s.cfg.MaxMessage, Health: s.health,
 	})
 }

@@ -30,6 +30,7 @@ type chain struct {
 	validator protovalidate.Validator
 	trusted   []netip.Prefix
 	timeout   time.Duration
+	decider   access.Decider
 	rules     access.Rules
 }
 
@@ -145,7 +146,7 @@ func (c *chain) authenticate(ctx context.Context, _ string, _ any, next func(con
 type badTokenKey struct{}
 
 func (c *chain) authorize(ctx context.Context, method string, request any, next func(context.Context) error) error {
-	err := c.rules.Authorize(ctx, method, request)
+	ctx, err := c.rules.Authorize(ctx, c.decider, method, request)
 	if bad, ok := ctx.Value(badTokenKey{}).(error); ok && err != nil {
 		return bad
 	}

@@ -35,6 +35,7 @@ type ServerConfig struct {
 	Log             *zap.Logger
 	Metrics         prometheus.Registerer
 	Keys            authn.KeySource
+	Decider         access.Decider                   // nil: tokens are believed, and only the role admin opens menu actions
 	TLS             credentials.TransportCredentials // nil: no TLS, for unix sockets and loopback
 	TrustedGateways []netip.Prefix                   // whose word on the client's address is believed
 	Timeout         time.Duration                    // given to a call that brings no deadline, and the most any call gets
@@ -60,7 +61,10 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err := cfg.Metrics.Register(metrics); err != nil {
 		return nil, fmt.Errorf("register the metrics of the gRPC server: %w", err)
 	}
-	c := &chain{log: cfg.Log, verifier: authn.NewVerifier(cfg.Keys), validator: validator, trusted: cfg.TrustedGateways, timeout: cfg.Timeout}
+	c := &chain{
+		log: cfg.Log, verifier: authn.NewVerifier(cfg.Keys), validator: validator, trusted: cfg.TrustedGateways, timeout: cfg.Timeout,
+		decider: cfg.Decider,
+	}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{metrics.UnaryServerInterceptor()}, c.unary()...)...),
 		grpc.ChainStreamInterceptor(append([]grpc.StreamServerInterceptor{metrics.StreamServerInterceptor()}, c.stream()...)...),

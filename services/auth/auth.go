@@ -20,8 +20,11 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
 	"github.com/opsdeck/opsdeck/services/auth/internal/captcha"
+	"github.com/opsdeck/opsdeck/services/auth/internal/change"
 	"github.com/opsdeck/opsdeck/services/auth/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/auth/internal/password"
+	"github.com/opsdeck/opsdeck/services/auth/internal/rights"
+	"github.com/opsdeck/opsdeck/services/auth/internal/role"
 	"github.com/opsdeck/opsdeck/services/auth/internal/session"
 	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
 	"github.com/opsdeck/opsdeck/services/auth/internal/upkeep"
@@ -36,6 +39,7 @@ type Config struct {
 	app.ServiceConfig `envPrefix:"OPSDECK_AUTH_"`
 
 	Password          password.Params `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	Policy            password.Policy `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
 	PasswordsAtOnce   int             `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
 	PasswordWait      time.Duration   `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
 	RSAKey            string          `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
@@ -66,6 +70,9 @@ func (c Config) Validate() error {
 	if err := c.Password.Validate(); err != nil {
 		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_MEMORY_KIB, _PASSES, _THREADS: %w", err)
 	}
+	if err := c.Policy.Validate(); err != nil {
+		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_MIN_LENGTH, _MIN_CLASSES: %w", err)
+	}
 	return nil
 }
 
@@ -95,21 +102,30 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	if err := p.keys.Rotate(ctx); err != nil {
 		return err
 	}
-	sessions, err := p.sessions(cfg, svc)
+	inserts, err := jobs.New(svc.Pool, name, nil, svc.Log, jobs.Options{})
 	if err != nil {
 		return err
 	}
+	sessions := p.sessions(cfg, svc, inserts)
 	queue, err := p.queue(cfg, svc, sessions)
 	if err != nil {
 		return err
 	}
+	decisions := rights.NewServer(svc.Pool, time.Now)
+	svc.Decider = decisions
 	server, err := svc.Server(p.keys)
 	if err != nil {
 		return err
 	}
+	changes := change.Changer{Pool: svc.Pool, Queue: inserts, Now: time.Now}
+	users := user.NewServer(changes, sessions)
+	authv1.RegisterAccessServiceServer(server, decisions)
 	authv1.RegisterKeyServiceServer(server, signing.NewServer(p.keys, p.services))
+	authv1.RegisterMenuServiceServer(server, decisions)
+	authv1.RegisterRoleServiceServer(server, role.NewServer(changes))
 	authv1.RegisterSessionServiceServer(server, sessions)
-	authv1.RegisterUserServiceServer(server, user.NewServer(svc.Pool, time.Now))
+	authv1.RegisterTenantServiceServer(server, users)
+	authv1.RegisterUserServiceServer(server, users)
 	return svc.Serve(ctx, server, queue.Run)
 }
 
@@ -144,15 +160,11 @@ func open(cfg Config, svc *app.Service) (p parts, err error) {
 	return p, nil
 }
 
-func (p parts) sessions(cfg Config, svc *app.Service) (*session.Server, error) {
-	inserts, err := jobs.New(svc.Pool, name, nil, svc.Log, jobs.Options{})
-	if err != nil {
-		return nil, err
-	}
+func (p parts) sessions(cfg Config, svc *app.Service, queue *jobs.Client) *session.Server {
 	return session.NewServer(session.Config{
-		Pool: svc.Pool, Queue: inserts, Captchas: p.captchas, Passwords: p.passwords, RSA: p.rsa, Keys: p.keys,
+		Pool: svc.Pool, Queue: queue, Captchas: p.captchas, Passwords: p.passwords, Policy: cfg.Policy, RSA: p.rsa, Keys: p.keys,
 		LoginsPerMinute: cfg.LoginsPerMinute, CaptchasPerMinute: cfg.CaptchasPerMinute, Now: time.Now,
-	}), nil
+	})
 }
 
 // queue carries events to NATS, replaces signing keys and removes what has expired.

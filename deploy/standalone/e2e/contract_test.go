@@ -83,6 +83,7 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	t.Run("auth", s.playAuth)
+	t.Run("accounts", s.playAccounts)
 	t.Run("tools", s.playTools)
 	for _, jobType := range []string{"migration", "sync"} {
 		t.Run(jobType, func(t *testing.T) { s.playJobs(t, jobType) })
@@ -108,6 +109,36 @@ func (s *stage) playAuth(t *testing.T) {
 	documented["current_user"].(object)["create_time"] = "$string"
 	require.Empty(t, apitest.SameValue(documented, user))
 	requireTime(t, user["current_user"].(object)["create_time"])
+}
+
+func (s *stage) playAccounts(t *testing.T) {
+	for _, id := range []string{"auth.tenant.list", "auth.user.list_action"} {
+		documented, got := s.play(t, id, nil)
+		require.Empty(t, apitest.SameValue(documented, got), id)
+	}
+	documented, users := s.play(t, "auth.user.list", nil)
+	documented["user_list"].([]any)[0].(object)["create_time"] = "$string"
+	require.Empty(t, apitest.SameValue(documented, users))
+	s.play(t, "auth.role.list", nil)
+
+	own, fresh := s.encrypt(t, s.password), s.encrypt(t, "Another-1")
+	s.play(t, "auth.role.create", nil)
+	s.play(t, "auth.role.update", nil)
+	s.play(t, "auth.user.create", object{"pass_word": s.encrypt(t, "Secret-01"), "role": "user"})
+	token := s.signIn(t, "platform", "test", s.encrypt(t, "Secret-01"))
+	s.play(t, "auth.user.update", object{"role": "user"})
+	s.play(t, "auth.user.reset_password", object{"current_user_password": own, "password": fresh})
+	answer := s.do(t, apitest.HTTP{Method: "GET", Path: "/v2/user/current_user", Header: map[string]string{"Authorization": token}})
+	require.Equal(t, http.StatusUnauthorized, answer.Status, "%s", answer.Body)
+	s.signIn(t, "platform", "test", fresh)
+	s.play(t, "auth.user.delete", nil)
+	s.play(t, "auth.role.delete", object{"username": "user"})
+
+	create, update := readExample(t, "auth.role.create"), readExample(t, "auth.role.update")
+	create.Path, update.Path = "/v2/user/create", "/v2/user/update" // as the document has them
+	require.Equal(t, http.StatusOK, s.send(t, create, nil).Status)
+	require.Equal(t, http.StatusOK, s.send(t, update, nil).Status)
+	s.play(t, "auth.role.delete", object{"username": "user"})
 }
 
 // claimsOf decodes a token without checking it: that is the server's work.

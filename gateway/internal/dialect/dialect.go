@@ -32,9 +32,23 @@ type Dialect struct {
 	encodings map[protoreflect.FullName]Encoding // of RPCs that take more than JSON
 	wrappers  []string                           // names under which a JSON body may stand alone
 	aliases   map[string]string                  // query parameters with a second name
+	fields    map[protoreflect.FullName]fields   // of RPCs whose body has more than one spelling
+	detours   map[string]detour                  // paths that the documents give to two RPCs
 	encoder   *wire.Encoder                      // of answers
 	success   func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error)
 	failure   func(dst []byte, status int, f *fault.Fault) (int, []byte)
+}
+
+// fields are the liberties that the body of an RPC takes.
+type fields struct {
+	aliases map[string]string // second names, each with the name it stands for
+	single  bool              // a lone text counts as a list
+}
+
+// detour is where a call goes whose body belongs to another RPC than its path.
+type detour struct {
+	path string
+	when func(has func(member string) bool) bool
 }
 
 // all lists the dialects. The first answers paths that belong to none.
@@ -71,11 +85,27 @@ func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
 // Request returns how the bodies and queries of a route become messages. Only a body that is one thing, and not a list of
 // fields, may stand under a name of its own.
 func (d *Dialect) Request(r *route.Route) wire.Request {
-	request := wire.Request{Reserved: r.Variables}
+	own := d.fields[r.RPC.FullName()]
+	request := wire.Request{Reserved: r.Variables, Aliases: own.aliases, Single: own.single}
 	if r.Body != "*" {
 		request.Wrappers = d.wrappers
 	}
 	return request
+}
+
+// Detour returns the path of the RPC that a call is meant for, when the documents give its path to two: has reports whether the
+// body has a member. It is nil for a path that means one thing.
+func (d *Dialect) Detour(path string) func(has func(member string) bool) string {
+	other, ok := d.detours[path]
+	if !ok {
+		return nil
+	}
+	return func(has func(member string) bool) string {
+		if other.when(has) {
+			return other.path
+		}
+		return path
+	}
 }
 
 // Aliases returns the second names of query parameters, each with the name it stands for.

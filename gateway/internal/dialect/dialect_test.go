@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -181,4 +182,24 @@ func TestStatusOfEveryCode(t *testing.T) {
 	} {
 		require.Equal(t, want, dialect.Status(&fault.Fault{Reason: reason}), reason)
 	}
+}
+
+func TestDetours(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		path, want string
+		members    []string
+	}{
+		{"/v2/user/create", "/v2/user/create", []string{"username", "tenant"}},
+		{"/v2/user/create", "/v2/user/create", []string{"user_name", "name"}},
+		{"/v2/user/create", "/v2/user/create", []string{"username", "name"}},
+		{"/v2/user/create", "/v2/user/create", nil},
+		{"/v2/user/create", "/v2/role/create", []string{"name", "tenant"}},
+		{"/v2/user/update", "/v2/role/update", []string{"name"}},
+	} {
+		choose := dialect.Of(test.path).Detour(test.path)
+		require.NotNil(t, choose)
+		require.Equal(t, test.want, choose(func(member string) bool { return slices.Contains(test.members, member) }), "%+v", test)
+	}
+	require.Nil(t, dialect.Of("/v2/role/create").Detour("/v2/role/create"))
 }

@@ -13,6 +13,16 @@ const (
 	replication protoreflect.FullName = "opsdeck.replication.v1"
 )
 
+// roleFields are the names that the documents' tables and examples give to the fields of roles.
+var roleFields = fields{
+	aliases: map[string]string{"object_users": "operation_users", "object_type": "operation_object_type"}, single: true,
+}
+
+// isRole tells roles from users, whose paths the documents print over both.
+func isRole(has func(member string) bool) bool {
+	return has("name") && !has("username") && !has("user_name")
+}
+
 // dtle is the dialect of contract 000: payload and message side by side in one object, errors as an HTTP status and a message.
 var dtle = &Dialect{
 	Name:     "dtle",
@@ -21,17 +31,38 @@ var dtle = &Dialect{
 	encodings: map[protoreflect.FullName]Encoding{
 		auth + ".SessionService.CreateCaptcha": JSON | Form | Query,
 		auth + ".SessionService.Login":         JSON | Form,
+		auth + ".UserService.DeleteUser":       JSON | Form | Query,
+		auth + ".RoleService.DeleteRole":       JSON | Form | Query,
 		replication + ".JobService.PauseJob":   JSON | Form | Query,
 		replication + ".JobService.ResumeJob":  JSON | Form | Query,
 		replication + ".JobService.DeleteJob":  JSON | Form | Query,
 	},
 	wrappers: []string{"migration_job_config", "sync_job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
+	fields: map[protoreflect.FullName]fields{
+		auth + ".UserService.CreateUser":    {aliases: map[string]string{"user_name": "username", "password": "pass_word"}},
+		auth + ".UserService.UpdateUser":    {aliases: map[string]string{"user_name": "username"}},
+		auth + ".UserService.ResetPassword": {aliases: map[string]string{"user_name": "username", "pass_word": "password"}},
+		auth + ".UserService.DeleteUser":    {aliases: map[string]string{"user_name": "username"}},
+		auth + ".RoleService.CreateRole":    roleFields,
+		auth + ".RoleService.UpdateRole":    roleFields,
+		auth + ".RoleService.DeleteRole":    {aliases: map[string]string{"username": "name"}},
+	},
+	detours: map[string]detour{
+		"/v2/user/create": {"/v2/role/create", isRole},
+		"/v2/user/update": {"/v2/role/update", isRole},
+	},
 	encoder: wire.NewEncoder(wire.Rules{
 		Time: wire.Seconds,
-		Null: wire.FieldSet(replication,
-			"TableRule.column_map_from", "JobSummary.job_steps", "JobBaseInfo.job_steps", "TaskProfile.dtle_node_infos",
-			"TaskLog.task_events", "KafkaConnection.kafka_broker_addrs"),
+		Null: wire.Fields{
+			auth + ".Role.object_users":                         true,
+			replication + ".TableRule.column_map_from":          true,
+			replication + ".JobSummary.job_steps":               true,
+			replication + ".JobBaseInfo.job_steps":              true,
+			replication + ".TaskProfile.dtle_node_infos":        true,
+			replication + ".TaskLog.task_events":                true,
+			replication + ".KafkaConnection.kafka_broker_addrs": true,
+		},
 		Echo: wire.FieldSet(replication, "SourceTask.replicate_do_db", "SourceTask.replicate_ignore_db", "SchemaRule.tables"),
 		Omit: wire.FieldSet(replication, "SourceTask.node_id", "DestTask.node_id", "ListJobsResponse.next_page_token"),
 		Hide: wire.FieldSet(auth, "LoginResponse.expire_time"),

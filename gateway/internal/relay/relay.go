@@ -88,12 +88,18 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.otherMethod(ctx, w, r, methods)
 		return
 	}
-	edge.Label(ctx, ex.route.Pattern)
+	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
 	token := ex.dialect.Token(r)
 	if err := h.admit(ctx, ex.route, token); err != nil {
 		h.refuse(ctx, w, err)
 		return
 	}
+	path, err := h.detour(r, ex, path)
+	if err != nil {
+		h.refuse(ctx, w, err)
+		return
+	}
+	edge.Label(ctx, ex.route.Pattern)
 	query, err := ex.read(r)
 	if err != nil {
 		h.refuse(ctx, w, err)

@@ -21,6 +21,21 @@ const Body = "body"
 type Request struct {
 	Wrappers []string // member names under which the whole object may stand alone
 	Reserved []string // top-level fields that come from elsewhere, for instance the path
+	// Aliases are second names of top-level fields, each with the name it stands for.
+	Aliases map[string]string
+	// Single says that a text in the place of a list of texts of the top level is its only element.
+	Single bool
+}
+
+// field returns the top-level field with a name or alias; nil when there is none or it comes from elsewhere.
+func (r Request) field(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
+	if slices.Contains(r.Reserved, name) {
+		return nil
+	}
+	if known, ok := r.Aliases[name]; ok {
+		name = known
+	}
+	return find(fields, name)
 }
 
 // Sent is what a request said that a message cannot hold: which lists stood in it as [].
@@ -95,12 +110,12 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 		if path == "" && first && slices.Contains(d.request.Wrappers, name) {
 			return d.wrapped(m, name)
 		}
-		field := find(fields, name)
-		if field == nil || path == "" && slices.Contains(d.request.Reserved, name) {
+		field := d.find(fields, name, path)
+		if field == nil {
 			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
 		if seen[field.Number()] {
-			return fault.Invalid(at, "is given twice")
+			return fault.Invalid(at, "is given twice%s", otherwise(field, name))
 		}
 		seen[field.Number()] = true
 		if err := d.field(m, field, at); err != nil {
@@ -109,6 +124,21 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 	}
 	d.next()
 	return nil
+}
+
+func (d *decoder) find(fields protoreflect.FieldDescriptors, name, path string) protoreflect.FieldDescriptor {
+	if path == "" {
+		return d.request.field(fields, name)
+	}
+	return find(fields, name)
+}
+
+// otherwise says which field a name is an alias of.
+func otherwise(field protoreflect.FieldDescriptor, name string) string {
+	if Name(field) == name {
+		return ""
+	}
+	return ": it is another name of " + Name(field)
 }
 
 // wrapped reads an object that stands alone under one name.
@@ -133,6 +163,10 @@ func (d *decoder) field(m protoreflect.Message, field protoreflect.FieldDescript
 	case t == nil:
 		return nil
 	case field.IsList():
+		if text, ok := t.(string); ok && d.request.Single && field.Kind() == protoreflect.StringKind && !strings.Contains(at, ".") {
+			m.Mutable(field).List().Append(protoreflect.ValueOfString(text))
+			return nil
+		}
 		if t != json.Delim('[') {
 			return fault.Invalid(at, "must be an array, got %s", describe(t))
 		}

@@ -24,11 +24,16 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 		names = append(names, name)
 	}
 	slices.Sort(names) // the same request always gets the same error
+	seen := map[protoreflect.FieldNumber]bool{}
 	for _, name := range names {
-		field := find(fields, name)
-		if field == nil || field.Message() != nil || slices.Contains(r.Reserved, name) {
+		field := r.field(fields, name)
+		if field == nil || field.Message() != nil {
 			return fault.Invalid(clip(strings.ToValidUTF8(name, "?")), "there is no such %s", kind)
 		}
+		if seen[field.Number()] {
+			return fault.Invalid(name, "is given twice%s", otherwise(field, name))
+		}
+		seen[field.Number()] = true
 		if field.IsList() {
 			if err := parseList(m.Mutable(field).List(), values[name], field, name); err != nil {
 				return err

@@ -144,6 +144,7 @@ func (b *builder) parameters(op *openapi3.Operation, r *route.Route, d *dialect.
 		return
 	}
 	schema := b.schemas.request(m.Descriptor(), variables, said)
+	addAliases(schema, d.Request(r).Aliases)
 	content := openapi3.NewContentWithJSONSchema(schema)
 	if accepted&dialect.Form != 0 {
 		content["application/x-www-form-urlencoded"] = openapi3.NewMediaType().WithSchema(schema)
@@ -156,6 +157,16 @@ func (b *builder) parameters(op *openapi3.Operation, r *route.Route, d *dialect.
 		body.Description = "The object may also be the only member of another, named " + strings.Join(names, " or ") + "."
 	}
 	op.RequestBody = &openapi3.RequestBodyRef{Value: body}
+}
+
+// addAliases adds the second names of fields. A field that has one is not required under the first.
+func addAliases(schema *openapi3.Schema, aliases map[string]string) {
+	for alias, name := range aliases {
+		field := *schema.Properties[name].Value
+		field.Description = "Another name of " + name + "."
+		schema.WithProperty(alias, &field)
+		schema.Required = slices.DeleteFunc(schema.Required, func(required string) bool { return required == name })
+	}
 }
 
 // query adds the query parameters of a call, and their second names. Where there may be a body instead none is required.

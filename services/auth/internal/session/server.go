@@ -26,6 +26,7 @@ type Config struct {
 	Queue             *jobs.Client
 	Captchas          *captcha.Captchas
 	Passwords         *password.Hasher
+	Policy            password.Policy
 	RSA               *secret.RSA // nil: passwords arrive in plain text
 	Keys              *signing.Keys
 	LoginsPerMinute   int // from one address

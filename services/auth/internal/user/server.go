@@ -4,67 +4,219 @@ package user
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
-	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/change"
+	"github.com/opsdeck/opsdeck/services/auth/internal/rights"
 )
 
-// Server serves the UserService.
-type Server struct {
-	authv1.UnimplementedUserServiceServer
-
-	pool *pgxpool.Pool
-	now  func() time.Time
+// Passwords are how passwords come in.
+type Passwords interface {
+	// Confirm returns nil when the text is the caller's own password.
+	Confirm(ctx context.Context, text string) error
+	// Hash returns what to store for a new password that came in a field of the request.
+	Hash(ctx context.Context, field, text string) (string, error)
 }
 
-// NewServer returns the UserService.
-func NewServer(pool *pgxpool.Pool, now func() time.Time) *Server {
-	return &Server{pool: pool, now: now}
+// Server serves the UserService and the TenantService.
+type Server struct {
+	authv1.UnimplementedUserServiceServer
+	authv1.UnimplementedTenantServiceServer
+
+	changes   change.Changer
+	passwords Passwords
+	store     store
+}
+
+// NewServer returns both services.
+func NewServer(changes change.Changer, passwords Passwords) *Server {
+	return &Server{changes: changes, passwords: passwords, store: store{changes.Pool}}
+}
+
+func (s *Server) caller(ctx context.Context) (rights.Rights, error) {
+	return rights.Of(ctx, s.changes.Pool, authn.FromContext(ctx), s.changes.Now())
 }
 
 // GetCurrentUser implements the UserService. A token alone is not enough: its session must be open and its user enabled.
 func (s *Server) GetCurrentUser(ctx context.Context, _ *authv1.GetCurrentUserRequest) (*authv1.GetCurrentUserResponse, error) {
-	row, err := s.signedIn(ctx, authn.FromContext(ctx))
+	r, err := s.caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.GetCurrentUserResponse{CurrentUser: row.toProto()}, nil
+	return &authv1.GetCurrentUserResponse{CurrentUser: &authv1.User{
+		Username: r.Username, Tenant: r.Tenant, Role: r.Name, CreateTime: timestamppb.New(r.Created), Remark: r.Remark,
+	}}, nil
 }
 
-type userRow struct {
-	Username string    `db:"username"`
-	Tenant   string    `db:"tenant"`
-	Role     string    `db:"role"`
-	Created  time.Time `db:"created_at"`
-	Remark   string    `db:"remark"`
-}
-
-func (r userRow) toProto() *authv1.User {
-	return &authv1.User{
-		Username: r.Username, Tenant: r.Tenant, Role: r.Role, CreateTime: timestamppb.New(r.Created), Remark: r.Remark,
+// ListUsers implements the UserService.
+func (s *Server) ListUsers(ctx context.Context, r *authv1.ListUsersRequest) (*authv1.ListUsersResponse, error) {
+	by, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
 	}
+	rows, err := s.store.list(ctx, by, r.GetFilterTenant(), r.GetFilterUsername())
+	if err != nil {
+		return nil, err
+	}
+	answer := &authv1.ListUsersResponse{}
+	for _, row := range rows {
+		answer.UserList = append(answer.UserList, row.toProto())
+	}
+	return answer, nil
 }
 
-func (s *Server) signedIn(ctx context.Context, caller authn.Principal) (userRow, error) {
-	rows, _ := s.pool.Query(ctx, `
-		SELECT u.username, t.name AS tenant, r.name AS role, u.created_at, u.remark
-		  FROM auth.sessions s
-		  JOIN auth.users u ON u.id = s.user_id
-		  JOIN auth.tenants t ON t.id = u.tenant_id
-		  JOIN auth.roles r ON r.id = u.role_id
-		 WHERE s.id = $1 AND s.expires_at > $2 AND u.status = 'enabled' AND t.name = $3 AND u.username = $4`,
-		caller.Session, s.now(), caller.Tenant, caller.User) // the error comes again below
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[userRow])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return userRow{}, fault.Unauthenticated("SESSION_ENDED", "the session of %s has ended: please log in again", caller.Name())
+// ListTenants implements the TenantService.
+func (s *Server) ListTenants(ctx context.Context, _ *authv1.ListTenantsRequest) (*authv1.ListTenantsResponse, error) {
+	by, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return row, pg.Fault(err, "USER", "read user %s", caller.Name())
+	names, err := s.store.tenants(ctx, by)
+	return &authv1.ListTenantsResponse{TenantList: names}, err
+}
+
+// CreateUser implements the UserService.
+func (s *Server) CreateUser(ctx context.Context, r *authv1.CreateUserRequest) (*authv1.CreateUserResponse, error) {
+	hash, err := s.passwords.Hash(ctx, "pass_word", r.GetPassWord())
+	if err != nil {
+		return nil, err
+	}
+	err = s.changes.InNew(ctx, r.GetTenant(), func(ctx context.Context, c *change.Change) error {
+		if err := c.By.Reach(r.GetTenant(), r.GetUsername()); err != nil {
+			return err
+		}
+		role, err := grantable(ctx, c, r.GetRole())
+		if err != nil {
+			return err
+		}
+		u := userRow{Tenant: r.GetTenant(), Username: r.GetUsername(), Role: role, Remark: r.GetRemark(), Enabled: true, Created: c.Now}
+		if err := insert(ctx, c, u, hash); err != nil {
+			return err
+		}
+		return record(ctx, c, "created", nil, &u, false)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.CreateUserResponse{}, nil
+}
+
+// UpdateUser implements the UserService.
+func (s *Server) UpdateUser(ctx context.Context, r *authv1.UpdateUserRequest) (*authv1.UpdateUserResponse, error) {
+	err := s.changes.In(ctx, r.GetTenant(), func(ctx context.Context, c *change.Change) error {
+		before, err := target(ctx, c, r.GetUsername())
+		if err != nil {
+			return err
+		}
+		after := before
+		after.Remark = r.GetRemark()
+		if after.Role, err = grantable(ctx, c, r.GetRole()); err != nil {
+			return err
+		}
+		if before.Admin() && !after.Admin() {
+			if err := keepsAdmin(ctx, c, before); err != nil {
+				return err
+			}
+		}
+		if err := update(ctx, c, after); err != nil {
+			return err
+		}
+		return record(ctx, c, "updated", &before, &after, false)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.UpdateUserResponse{}, nil
+}
+
+// ResetPassword implements the UserService.
+func (s *Server) ResetPassword(ctx context.Context, r *authv1.ResetPasswordRequest) (*authv1.ResetPasswordResponse, error) {
+	if err := s.passwords.Confirm(ctx, r.GetCurrentUserPassword()); err != nil {
+		return nil, err
+	}
+	hash, err := s.passwords.Hash(ctx, "password", r.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	err = s.changes.In(ctx, r.GetTenant(), func(ctx context.Context, c *change.Change) error {
+		u, err := target(ctx, c, r.GetUsername())
+		if err != nil {
+			return err
+		}
+		if err := setPassword(ctx, c, u, hash); err != nil {
+			return err
+		}
+		return record(ctx, c, "updated", &u, &u, true)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ResetPasswordResponse{}, nil
+}
+
+// DeleteUser implements the UserService.
+func (s *Server) DeleteUser(ctx context.Context, r *authv1.DeleteUserRequest) (*authv1.DeleteUserResponse, error) {
+	err := s.changes.In(ctx, r.GetTenant(), func(ctx context.Context, c *change.Change) error {
+		u, err := target(ctx, c, r.GetUsername())
+		if err != nil {
+			return err
+		}
+		switch {
+		case u.ID == c.By.UserID:
+			return fault.Denied("USER_PROTECTED", "nobody can delete himself")
+		case u.Tenant == authn.PlatformTenant && u.Username == adminUser:
+			return fault.Denied("USER_PROTECTED", "%s cannot be deleted", u.name())
+		}
+		if err := remove(ctx, c, u); err != nil {
+			return err
+		}
+		return record(ctx, c, "deleted", &u, nil, false)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DeleteUserResponse{}, nil
+}
+
+// target returns the user to be changed, if the caller may change him. The caller himself may, whatever his role is.
+func target(ctx context.Context, c *change.Change, username string) (userRow, error) {
+	if err := c.By.Reach(c.Tenant.Name, username); err != nil {
+		return userRow{}, err
+	}
+	u, err := find(ctx, c, username)
+	if err != nil {
+		return u, err
+	}
+	return u, c.By.Cover(u.Role)
+}
+
+// grantable returns a role that the caller may give. The role admin of a tenant comes into being with its first user.
+func grantable(ctx context.Context, c *change.Change, name string) (rights.Role, error) {
+	role, err := roleOf(ctx, c, name)
+	if errors.Is(err, pgx.ErrNoRows) && name == authn.AdminRole && c.By.Admin() {
+		return insertAdminRole(ctx, c)
+	}
+	if err != nil {
+		return role, err
+	}
+	return role, c.By.Cover(role)
+}
+
+// keepsAdmin refuses to take the role admin from the last of the platform who has it.
+func keepsAdmin(ctx context.Context, c *change.Change, u userRow) error {
+	if u.Tenant != authn.PlatformTenant {
+		return nil
+	}
+	others, err := otherAdmins(ctx, c, u)
+	if err == nil && others == 0 {
+		err = fault.Precondition("LAST_ADMIN", "%s is the last administrator of the platform: make another one first", u.name())
+	}
+	return err
 }

@@ -7,6 +7,7 @@
 package authv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/access/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -189,11 +190,543 @@ func (x *User) GetRemark() string {
 	return ""
 }
 
+// Which users to list; empty fields match everything.
+type ListUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Beginning of the user name; case does not matter.
+	FilterUsername string `protobuf:"bytes,1,opt,name=filter_username,json=filterUsername,proto3" json:"filter_username,omitempty"`
+	// Name of the tenant.
+	FilterTenant  string `protobuf:"bytes,2,opt,name=filter_tenant,json=filterTenant,proto3" json:"filter_tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersRequest) Reset() {
+	*x = ListUsersRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersRequest) ProtoMessage() {}
+
+func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
+func (*ListUsersRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListUsersRequest) GetFilterUsername() string {
+	if x != nil {
+		return x.FilterUsername
+	}
+	return ""
+}
+
+func (x *ListUsersRequest) GetFilterTenant() string {
+	if x != nil {
+		return x.FilterTenant
+	}
+	return ""
+}
+
+// Users by tenant and name.
+type ListUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The users; none when the caller may act for nobody that fits.
+	UserList      []*User `protobuf:"bytes,1,rep,name=user_list,json=userList,proto3" json:"user_list,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersResponse) Reset() {
+	*x = ListUsersResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersResponse) ProtoMessage() {}
+
+func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
+func (*ListUsersResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListUsersResponse) GetUserList() []*User {
+	if x != nil {
+		return x.UserList
+	}
+	return nil
+}
+
+// A user to be made.
+type CreateUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name inside the tenant, without colon, slash and white space; unique there without regard to case. Also: user_name.
+	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	// Name of the tenant.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of one of the tenant's roles.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// Free text.
+	Remark string `protobuf:"bytes,4,opt,name=remark,proto3" json:"remark,omitempty"`
+	// The password: plain, or RSA PKCS#1 v1.5 then base64 when the server has a private key. Also: password.
+	PassWord      string `protobuf:"bytes,5,opt,name=pass_word,json=passWord,proto3" json:"pass_word,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserRequest) Reset() {
+	*x = CreateUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserRequest) ProtoMessage() {}
+
+func (x *CreateUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserRequest.ProtoReflect.Descriptor instead.
+func (*CreateUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CreateUserRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetPassWord() string {
+	if x != nil {
+		return x.PassWord
+	}
+	return ""
+}
+
+// Nothing to say.
+type CreateUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserResponse) Reset() {
+	*x = CreateUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserResponse) ProtoMessage() {}
+
+func (x *CreateUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserResponse.ProtoReflect.Descriptor instead.
+func (*CreateUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{6}
+}
+
+// A user's new role and remark.
+type UpdateUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the user, which cannot be changed. Also: user_name.
+	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	// Name of the user's tenant, which cannot be changed.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of one of the tenant's roles.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// Free text; the old one goes when this is left out.
+	Remark        string `protobuf:"bytes,4,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateUserRequest) Reset() {
+	*x = UpdateUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateUserRequest) ProtoMessage() {}
+
+func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateUserRequest.ProtoReflect.Descriptor instead.
+func (*UpdateUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdateUserRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+// Nothing to say.
+type UpdateUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateUserResponse) Reset() {
+	*x = UpdateUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateUserResponse) ProtoMessage() {}
+
+func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateUserResponse.ProtoReflect.Descriptor instead.
+func (*UpdateUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{8}
+}
+
+// A user's new password.
+type ResetPasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose password changes. Also: user_name.
+	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	// Name of the user's tenant.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Password of the caller, as confirmation; encrypted like the other.
+	CurrentUserPassword string `protobuf:"bytes,3,opt,name=current_user_password,json=currentUserPassword,proto3" json:"current_user_password,omitempty"`
+	// The new password: plain, or RSA PKCS#1 v1.5 then base64 when the server has a private key. Also: pass_word.
+	Password      string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetPasswordRequest) Reset() {
+	*x = ResetPasswordRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetPasswordRequest) ProtoMessage() {}
+
+func (x *ResetPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetPasswordRequest.ProtoReflect.Descriptor instead.
+func (*ResetPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ResetPasswordRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *ResetPasswordRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ResetPasswordRequest) GetCurrentUserPassword() string {
+	if x != nil {
+		return x.CurrentUserPassword
+	}
+	return ""
+}
+
+func (x *ResetPasswordRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// Nothing to say.
+type ResetPasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetPasswordResponse) Reset() {
+	*x = ResetPasswordResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetPasswordResponse) ProtoMessage() {}
+
+func (x *ResetPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetPasswordResponse.ProtoReflect.Descriptor instead.
+func (*ResetPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{10}
+}
+
+// A user to be removed.
+type DeleteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the user. Also: user_name.
+	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	// Name of the user's tenant.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserRequest) Reset() {
+	*x = DeleteUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserRequest) ProtoMessage() {}
+
+func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
+func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DeleteUserRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *DeleteUserRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Nothing to say.
+type DeleteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserResponse) Reset() {
+	*x = DeleteUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserResponse) ProtoMessage() {}
+
+func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
+func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{12}
+}
+
 var File_opsdeck_auth_v1_users_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_users_proto_rawDesc = "" +
 	"\n" +
-	"\x1bopsdeck/auth/v1/users.proto\x12\x0fopsdeck.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\x17\n" +
+	"\x1bopsdeck/auth/v1/users.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\x17\n" +
 	"\x15GetCurrentUserRequest\"R\n" +
 	"\x16GetCurrentUserResponse\x128\n" +
 	"\fcurrent_user\x18\x01 \x01(\v2\x15.opsdeck.auth.v1.UserR\vcurrentUser\"\xa3\x01\n" +
@@ -203,9 +736,55 @@ const file_opsdeck_auth_v1_users_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12;\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x16\n" +
-	"\x06remark\x18\x05 \x01(\tR\x06remark2\x96\x01\n" +
+	"\x06remark\x18\x05 \x01(\tR\x06remark\"t\n" +
+	"\x10ListUsersRequest\x121\n" +
+	"\x0ffilter_username\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0efilterUsername\x12-\n" +
+	"\rfilter_tenant\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\ffilterTenant\"G\n" +
+	"\x11ListUsersResponse\x122\n" +
+	"\tuser_list\x18\x01 \x03(\v2\x15.opsdeck.auth.v1.UserR\buserList\"\xe5\x01\n" +
+	"\x11CreateUserRequest\x122\n" +
+	"\busername\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\x80\x012\n" +
+	"^[^:/\\s]+$R\busername\x12.\n" +
+	"\x06tenant\x18\x02 \x01(\tB\x16\xbaH\x13r\x11\x10\x01\x18\x80\x012\n" +
+	"^[^:/\\s]+$R\x06tenant\x12\x1e\n" +
+	"\x04role\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04role\x12 \n" +
+	"\x06remark\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06remark\x12*\n" +
+	"\tpass_word\x18\x05 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\bpassWord\"\x14\n" +
+	"\x12CreateUserResponse\"\xa1\x01\n" +
+	"\x11UpdateUserRequest\x12&\n" +
+	"\busername\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\busername\x12\"\n" +
+	"\x06tenant\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\x12\x1e\n" +
+	"\x04role\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04role\x12 \n" +
+	"\x06remark\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06remark\"\x14\n" +
+	"\x12UpdateUserResponse\"\xd0\x01\n" +
+	"\x14ResetPasswordRequest\x12&\n" +
+	"\busername\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\busername\x12\"\n" +
+	"\x06tenant\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\x12A\n" +
+	"\x15current_user_password\x18\x03 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\x13currentUserPassword\x12)\n" +
+	"\bpassword\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\bpassword\"\x17\n" +
+	"\x15ResetPasswordResponse\"_\n" +
+	"\x11DeleteUserRequest\x12&\n" +
+	"\busername\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\busername\x12\"\n" +
+	"\x06tenant\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\"\x14\n" +
+	"\x12DeleteUserResponse2\xba\x06\n" +
 	"\vUserService\x12\x86\x01\n" +
-	"\x0eGetCurrentUser\x12&.opsdeck.auth.v1.GetCurrentUserRequest\x1a'.opsdeck.auth.v1.GetCurrentUserResponse\"#\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v2/user/current_userB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"\x0eGetCurrentUser\x12&.opsdeck.auth.v1.GetCurrentUserRequest\x1a'.opsdeck.auth.v1.GetCurrentUserResponse\"#\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v2/user/current_user\x12|\n" +
+	"\tListUsers\x12!.opsdeck.auth.v1.ListUsersRequest\x1a\".opsdeck.auth.v1.ListUsersResponse\"(\xca\xf3\x18\x0f\x1a\r/v2/user/list\x82\xd3\xe4\x93\x02\x0f\x12\r/v2/user/list\x12\x86\x01\n" +
+	"\n" +
+	"CreateUser\x12\".opsdeck.auth.v1.CreateUserRequest\x1a#.opsdeck.auth.v1.CreateUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/create\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/create\x12\x86\x01\n" +
+	"\n" +
+	"UpdateUser\x12\".opsdeck.auth.v1.UpdateUserRequest\x1a#.opsdeck.auth.v1.UpdateUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/update\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/update\x12\x88\x01\n" +
+	"\rResetPassword\x12%.opsdeck.auth.v1.ResetPasswordRequest\x1a&.opsdeck.auth.v1.ResetPasswordResponse\"(\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v2/user/reset_password\x12\x86\x01\n" +
+	"\n" +
+	"DeleteUser\x12\".opsdeck.auth.v1.DeleteUserRequest\x1a#.opsdeck.auth.v1.DeleteUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/delete\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/deleteB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_users_proto_rawDescOnce sync.Once
@@ -219,23 +798,44 @@ func file_opsdeck_auth_v1_users_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_users_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_users_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_opsdeck_auth_v1_users_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_opsdeck_auth_v1_users_proto_goTypes = []any{
 	(*GetCurrentUserRequest)(nil),  // 0: opsdeck.auth.v1.GetCurrentUserRequest
 	(*GetCurrentUserResponse)(nil), // 1: opsdeck.auth.v1.GetCurrentUserResponse
 	(*User)(nil),                   // 2: opsdeck.auth.v1.User
-	(*timestamppb.Timestamp)(nil),  // 3: google.protobuf.Timestamp
+	(*ListUsersRequest)(nil),       // 3: opsdeck.auth.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),      // 4: opsdeck.auth.v1.ListUsersResponse
+	(*CreateUserRequest)(nil),      // 5: opsdeck.auth.v1.CreateUserRequest
+	(*CreateUserResponse)(nil),     // 6: opsdeck.auth.v1.CreateUserResponse
+	(*UpdateUserRequest)(nil),      // 7: opsdeck.auth.v1.UpdateUserRequest
+	(*UpdateUserResponse)(nil),     // 8: opsdeck.auth.v1.UpdateUserResponse
+	(*ResetPasswordRequest)(nil),   // 9: opsdeck.auth.v1.ResetPasswordRequest
+	(*ResetPasswordResponse)(nil),  // 10: opsdeck.auth.v1.ResetPasswordResponse
+	(*DeleteUserRequest)(nil),      // 11: opsdeck.auth.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),     // 12: opsdeck.auth.v1.DeleteUserResponse
+	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
 }
 var file_opsdeck_auth_v1_users_proto_depIdxs = []int32{
-	2, // 0: opsdeck.auth.v1.GetCurrentUserResponse.current_user:type_name -> opsdeck.auth.v1.User
-	3, // 1: opsdeck.auth.v1.User.create_time:type_name -> google.protobuf.Timestamp
-	0, // 2: opsdeck.auth.v1.UserService.GetCurrentUser:input_type -> opsdeck.auth.v1.GetCurrentUserRequest
-	1, // 3: opsdeck.auth.v1.UserService.GetCurrentUser:output_type -> opsdeck.auth.v1.GetCurrentUserResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2,  // 0: opsdeck.auth.v1.GetCurrentUserResponse.current_user:type_name -> opsdeck.auth.v1.User
+	13, // 1: opsdeck.auth.v1.User.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 2: opsdeck.auth.v1.ListUsersResponse.user_list:type_name -> opsdeck.auth.v1.User
+	0,  // 3: opsdeck.auth.v1.UserService.GetCurrentUser:input_type -> opsdeck.auth.v1.GetCurrentUserRequest
+	3,  // 4: opsdeck.auth.v1.UserService.ListUsers:input_type -> opsdeck.auth.v1.ListUsersRequest
+	5,  // 5: opsdeck.auth.v1.UserService.CreateUser:input_type -> opsdeck.auth.v1.CreateUserRequest
+	7,  // 6: opsdeck.auth.v1.UserService.UpdateUser:input_type -> opsdeck.auth.v1.UpdateUserRequest
+	9,  // 7: opsdeck.auth.v1.UserService.ResetPassword:input_type -> opsdeck.auth.v1.ResetPasswordRequest
+	11, // 8: opsdeck.auth.v1.UserService.DeleteUser:input_type -> opsdeck.auth.v1.DeleteUserRequest
+	1,  // 9: opsdeck.auth.v1.UserService.GetCurrentUser:output_type -> opsdeck.auth.v1.GetCurrentUserResponse
+	4,  // 10: opsdeck.auth.v1.UserService.ListUsers:output_type -> opsdeck.auth.v1.ListUsersResponse
+	6,  // 11: opsdeck.auth.v1.UserService.CreateUser:output_type -> opsdeck.auth.v1.CreateUserResponse
+	8,  // 12: opsdeck.auth.v1.UserService.UpdateUser:output_type -> opsdeck.auth.v1.UpdateUserResponse
+	10, // 13: opsdeck.auth.v1.UserService.ResetPassword:output_type -> opsdeck.auth.v1.ResetPasswordResponse
+	12, // 14: opsdeck.auth.v1.UserService.DeleteUser:output_type -> opsdeck.auth.v1.DeleteUserResponse
+	9,  // [9:15] is the sub-list for method output_type
+	3,  // [3:9] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_users_proto_init() }
@@ -249,7 +849,7 @@ func file_opsdeck_auth_v1_users_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_users_proto_rawDesc), len(file_opsdeck_auth_v1_users_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

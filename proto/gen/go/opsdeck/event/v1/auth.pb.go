@@ -160,6 +160,152 @@ func (x *AccountLocked) GetAddress() string {
 	return ""
 }
 
+// opsdeck.auth.user.created, .updated and .deleted: somebody changed a user.
+type UserChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// Name of the user's role; the last one of a user that was deleted.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy string `protobuf:"bytes,4,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	// Whether the password changed.
+	PasswordChanged bool `protobuf:"varint,5,opt,name=password_changed,json=passwordChanged,proto3" json:"password_changed,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UserChanged) Reset() {
+	*x = UserChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserChanged) ProtoMessage() {}
+
+func (x *UserChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserChanged.ProtoReflect.Descriptor instead.
+func (*UserChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UserChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UserChanged) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *UserChanged) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *UserChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+func (x *UserChanged) GetPasswordChanged() bool {
+	if x != nil {
+		return x.PasswordChanged
+	}
+	return false
+}
+
+// opsdeck.auth.role.created, .updated and .deleted: somebody changed a role.
+type RoleChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the role.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the role.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleChanged) Reset() {
+	*x = RoleChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleChanged) ProtoMessage() {}
+
+func (x *RoleChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleChanged.ProtoReflect.Descriptor instead.
+func (*RoleChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RoleChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RoleChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RoleChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 var File_opsdeck_event_v1_auth_proto protoreflect.FileDescriptor
 
 const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
@@ -174,7 +320,19 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\rAccountLocked\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddressBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"\x9f\x01\n" +
+	"\vUserChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x04 \x01(\tR\tchangedBy\x12)\n" +
+	"\x10password_changed\x18\x05 \x01(\bR\x0fpasswordChanged\"X\n" +
+	"\vRoleChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
 
 var (
 	file_opsdeck_event_v1_auth_proto_rawDescOnce sync.Once
@@ -188,10 +346,12 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SessionOpened)(nil), // 0: opsdeck.event.v1.SessionOpened
 	(*AccountLocked)(nil), // 1: opsdeck.event.v1.AccountLocked
+	(*UserChanged)(nil),   // 2: opsdeck.event.v1.UserChanged
+	(*RoleChanged)(nil),   // 3: opsdeck.event.v1.RoleChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -212,7 +372,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,549 @@
+package auth
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/access"
+	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/rpc"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/menu"
+)
+
+const (
+	goodPassword  = "Secret-01"
+	otherPassword = "Secret-02"
+	// manages opens what an operator needs to manage users.
+	manages = `[{"name":"users","operations":[{"action":"user-list","uri":"/v2/user/list"},{"action":"user-create","uri":"/v2/user/create"},` +
+		`{"action":"user-update","uri":"/v2/user/update"},{"action":"user-delete","uri":"/v2/user/delete"}]},` +
+		`{"name":"auth","operations":[{"action":"auth-create","uri":"/v2/role/create"},{"action":"auth-update","uri":"/v2/role/update"},` +
+		`{"action":"auth-list","uri":"/v2/role/list"}]}]`
+	reads = `[{"name":"users","operations":[{"action":"user-list","uri":"/v2/user/list"}]}]`
+)
+
+// accounts are the clients of a running service and the callers of its tests.
+type accounts struct {
+	*running
+	users   authv1.UserServiceClient
+	roles   authv1.RoleServiceClient
+	tenants authv1.TenantServiceClient
+	menu    authv1.MenuServiceClient
+	admin   context.Context // platform:admin
+}
+
+func newAccounts(t *testing.T) *accounts {
+	t.Helper()
+	t.Setenv("OPSDECK_AUTH_LOGINS_PER_MINUTE", "100000")
+	t.Setenv("OPSDECK_AUTH_CAPTCHAS_PER_MINUTE", "100000")
+	a := &accounts{running: start(t)}
+	a.users, a.roles = authv1.NewUserServiceClient(a.conn), authv1.NewRoleServiceClient(a.conn)
+	a.tenants, a.menu = authv1.NewTenantServiceClient(a.conn), authv1.NewMenuServiceClient(a.conn)
+	a.admin = a.as(t, "platform", "admin", adminPassword)
+	return a
+}
+
+func (a *accounts) tryLogin(t *testing.T, tenant, username, password string) (string, error) {
+	t.Helper()
+	sessions := authv1.NewSessionServiceClient(a.conn)
+	c, err := sessions.CreateCaptcha(t.Context(), &authv1.CreateCaptchaRequest{})
+	require.NoError(t, err)
+	answer, err := sessions.Login(t.Context(), &authv1.LoginRequest{
+		Tenant: tenant, Username: username, Password: password, CaptchaId: c.GetId(), Captcha: demoCaptcha,
+	})
+	return answer.GetToken(), err
+}
+
+// as signs somebody in and returns the context of his calls.
+func (a *accounts) as(t *testing.T, tenant, username, password string) context.Context {
+	t.Helper()
+	token, err := a.tryLogin(t, tenant, username, password)
+	require.NoError(t, err)
+	call := rpc.Call{RequestID: "request-of-" + username, Address: netip.MustParseAddr("192.0.2.7")}
+	return rpc.WithCall(t.Context(), call.WithToken(token))
+}
+
+func (a *accounts) role(t *testing.T, tenant, name, objects, authority string, users ...string) {
+	t.Helper()
+	_, err := a.roles.CreateRole(a.admin, &authv1.CreateRoleRequest{
+		Tenant: tenant, Name: name, OperationObjectType: objects, OperationUsers: users, Authority: authority,
+	})
+	require.NoError(t, err)
+}
+
+func (a *accounts) user(t *testing.T, tenant, username, role string) {
+	t.Helper()
+	_, err := a.users.CreateUser(a.admin, &authv1.CreateUserRequest{Tenant: tenant, Username: username, Role: role, PassWord: goodPassword})
+	require.NoError(t, err)
+}
+
+// listed returns the names of the users that a caller sees.
+func (a *accounts) listed(t *testing.T, ctx context.Context, tenant, prefix string) []string {
+	t.Helper()
+	answer, err := a.users.ListUsers(ctx, &authv1.ListUsersRequest{FilterTenant: tenant, FilterUsername: prefix})
+	require.NoError(t, err)
+	names := []string{}
+	for _, u := range answer.GetUserList() {
+		names = append(names, u.GetTenant()+":"+u.GetUsername())
+	}
+	return names
+}
+
+func (a *accounts) texts(t *testing.T, sql string, args ...any) []string {
+	t.Helper()
+	rows, err := a.pool(t).Query(t.Context(), sql, args...)
+	require.NoError(t, err)
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return texts
+}
+
+func requireReason(t *testing.T, err error, reason string) {
+	t.Helper()
+	require.True(t, fault.Is(err, reason), "want %s, got %v", reason, err)
+}
+
+func TestAccounts(t *testing.T) {
+	a := newAccounts(t)
+	t.Run("life of a user", a.testUserLife)
+	t.Run("life of a role", a.testRoleLife)
+	t.Run("menus", a.testMenus)
+	t.Run("scopes", a.testScopes)
+	t.Run("refusals", a.testRefusals)
+	t.Run("passwords", a.testPasswords)
+	t.Run("decisions elsewhere", a.testDecisions)
+	t.Run("last admin", a.testLastAdmin)
+	t.Run("admins who delete each other", a.testMutualDeletion)
+	t.Run("creations at once", a.testConcurrentCreation)
+}
+
+func (a *accounts) testUserLife(t *testing.T) {
+	_, err := a.users.CreateUser(a.admin, &authv1.CreateUserRequest{Tenant: "life", Username: "Ann", Role: "admin", PassWord: goodPassword, Remark: "first"})
+	require.NoError(t, err)
+	_, err = a.users.CreateUser(a.admin, &authv1.CreateUserRequest{Tenant: "life", Username: "ann", Role: "admin", PassWord: goodPassword})
+	requireReason(t, err, "USER_EXISTS")
+	require.Equal(t, codes.AlreadyExists, fault.From(err).Code)
+	ann := a.as(t, "life", "ANN", goodPassword)
+	require.Equal(t, []string{"life:Ann"}, a.listed(t, ann, "", ""))
+	require.Equal(t, []string{"life:Ann"}, a.listed(t, a.admin, "life", "aN"))
+	require.Empty(t, a.listed(t, ann, "platform", ""))
+	tenants, err := a.tenants.ListTenants(ann, &authv1.ListTenantsRequest{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"life"}, tenants.GetTenantList())
+	tenants, err = a.tenants.ListTenants(a.admin, &authv1.ListTenantsRequest{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"life", "platform"}, tenants.GetTenantList())
+
+	_, err = a.users.UpdateUser(ann, &authv1.UpdateUserRequest{Tenant: "life", Username: "ann", Role: "admin", Remark: "second"})
+	require.NoError(t, err)
+	_, err = a.users.ResetPassword(a.admin, &authv1.ResetPasswordRequest{
+		Tenant: "life", Username: "ann", CurrentUserPassword: adminPassword, Password: otherPassword,
+	})
+	require.NoError(t, err)
+	_, err = a.users.ListUsers(ann, &authv1.ListUsersRequest{})
+	requireReason(t, err, "SESSION_ENDED")
+	_, err = a.tryLogin(t, "life", "ann", goodPassword)
+	requireReason(t, err, "LOGIN_FAILED")
+	ann = a.as(t, "life", "ann", otherPassword)
+	_, err = a.users.DeleteUser(a.admin, &authv1.DeleteUserRequest{Tenant: "life", Username: "ann"})
+	require.NoError(t, err)
+	_, err = a.users.GetCurrentUser(ann, &authv1.GetCurrentUserRequest{})
+	requireReason(t, err, "SESSION_ENDED")
+	_, err = a.users.DeleteUser(a.admin, &authv1.DeleteUserRequest{Tenant: "life", Username: "ann"})
+	requireReason(t, err, "USER_NOT_FOUND")
+
+	const first = `{"role": "admin", "remark": "first", "tenant": "life", "enabled": true, "username": "Ann"}`
+	const second = `{"role": "admin", "remark": "second", "tenant": "life", "enabled": true, "username": "Ann"}`
+	const reset = `{"role": "admin", "remark": "second", "tenant": "life", "enabled": true, "password": "changed", "username": "Ann"}`
+	const by = " platform:admin request-of-admin 192.0.2.7"
+	require.Equal(t, []string{
+		"role.created life:admin null " + `{"name": "admin", "object_type": "all"}` + by,
+		"user.created life:Ann null " + first + by,
+		"user.updated life:Ann " + first + " " + second + " life:Ann request-of-ANN 192.0.2.7",
+		"user.updated life:Ann " + second + " " + reset + by,
+		"user.deleted life:Ann " + second + " null" + by,
+	}, a.texts(t, `
+		SELECT concat_ws(' ', action, subject, coalesce(before::text, 'null'), coalesce(after::text, 'null'), actor, request_id, address)
+		  FROM auth.audit WHERE tenant = 'life' ORDER BY id`))
+	require.Equal(t, []string{
+		"opsdeck.auth.role.created", "opsdeck.auth.user.created", "opsdeck.auth.user.updated", "opsdeck.auth.user.updated", "opsdeck.auth.user.deleted",
+	}, a.texts(t, `SELECT args->'event'->>'type' FROM auth.river_job
+		WHERE args->'event'->>'tenant' = 'life' AND args->'event'->>'type' NOT LIKE '%session%' ORDER BY id`))
+	require.Empty(t, a.texts(t, `SELECT args::text FROM auth.river_job WHERE args::text LIKE '%Secret-0%' OR args::text LIKE '%argon2%'`))
+	require.Empty(t, a.texts(t, `SELECT action FROM auth.audit WHERE concat(before, after) ~ 'Secret-0|argon2'`))
+}
+
+func (a *accounts) testRoleLife(t *testing.T) {
+	a.role(t, "roles", "ops", "self", reads)
+	a.user(t, "roles", "bob", "ops")
+	_, err := a.roles.CreateRole(a.admin, &authv1.CreateRoleRequest{Tenant: "roles", Name: "ops", OperationObjectType: "self", Authority: "[]"})
+	requireReason(t, err, "ROLE_EXISTS")
+	_, err = a.roles.UpdateRole(a.admin, &authv1.UpdateRoleRequest{
+		Tenant: "roles", Name: "ops", OperationObjectType: "designate", OperationUsers: []string{"roles:BOB"},
+	})
+	require.NoError(t, err)
+	answer, err := a.roles.ListRoles(a.admin, &authv1.ListRolesRequest{FilterTenant: "roles"})
+	require.NoError(t, err)
+	require.Len(t, answer.GetRoleList(), 1)
+	require.Equal(t, []string{"roles:bob"}, answer.GetRoleList()[0].GetObjectUsers())
+	require.Equal(t, "designate", answer.GetRoleList()[0].GetObjectType())
+	require.Equal(t, reads, answer.GetRoleList()[0].GetAuthority(), "the text as received, kept when left out")
+	_, err = a.roles.DeleteRole(a.admin, &authv1.DeleteRoleRequest{Tenant: "roles", Name: "ops"})
+	requireReason(t, err, "ROLE_IN_USE")
+	_, err = a.users.DeleteUser(a.admin, &authv1.DeleteUserRequest{Tenant: "roles", Username: "bob"})
+	require.NoError(t, err)
+	_, err = a.roles.DeleteRole(a.admin, &authv1.DeleteRoleRequest{Tenant: "roles", Name: "ops"})
+	require.NoError(t, err)
+	_, err = a.roles.DeleteRole(a.admin, &authv1.DeleteRoleRequest{Tenant: "roles", Name: "ops"})
+	requireReason(t, err, "ROLE_NOT_FOUND")
+	require.Equal(t, []string{"role.created", "user.created", "role.updated", "user.deleted", "role.deleted"},
+		a.texts(t, `SELECT action FROM auth.audit WHERE tenant = 'roles' ORDER BY id`))
+
+	answer, err = a.roles.ListRoles(a.admin, &authv1.ListRolesRequest{FilterTenant: "platform"})
+	require.NoError(t, err)
+	require.Equal(t, "all", answer.GetRoleList()[0].GetObjectType())
+	require.Equal(t, menu.Authority(), answer.GetRoleList()[0].GetAuthority())
+}
+
+func (a *accounts) testMenus(t *testing.T) {
+	all, err := a.menu.ListActions(a.admin, &authv1.ListActionsRequest{})
+	require.NoError(t, err)
+	require.Len(t, all.GetAuthority(), len(menu.All()))
+	a.role(t, "menus", "reader", "self", reads)
+	a.user(t, "menus", "bob", "reader")
+	mine, err := a.menu.ListActions(a.as(t, "menus", "bob", goodPassword), &authv1.ListActionsRequest{})
+	require.NoError(t, err)
+	require.Len(t, mine.GetAuthority(), 1)
+	require.JSONEq(t, `{"name":"users","textCn":"用户管理","textEn":"user manage","menuLevel":2,"menuUrl":"/users","id":7,"parentId":5,"adminOnly":true,
+		"operations":[{"action":"user-list","uri":"/v2/user/list","textCn":"查看用户列表","textEn":"user list"}]}`, protojson.Format(mine.GetAuthority()[0]))
+}
+
+func (a *accounts) testScopes(t *testing.T) {
+	a.role(t, "scopes", "self", "self", manages)
+	for _, name := range []string{"ann", "bob", "eve"} {
+		a.user(t, "scopes", name, "self")
+	}
+	a.role(t, "scopes", "all", "all", manages)
+	a.role(t, "scopes", "some", "designate", manages, "scopes:ann")
+	a.user(t, "scopes", "boss", "all")
+	a.user(t, "scopes", "lead", "some")
+	ann, boss, lead := a.as(t, "scopes", "ann", goodPassword), a.as(t, "scopes", "boss", goodPassword), a.as(t, "scopes", "lead", goodPassword)
+	require.Equal(t, []string{"scopes:ann"}, a.listed(t, ann, "", ""))
+	require.Equal(t, []string{"scopes:ann", "scopes:bob", "scopes:boss", "scopes:eve", "scopes:lead"}, a.listed(t, boss, "", ""))
+	require.Equal(t, []string{"scopes:ann", "scopes:lead"}, a.listed(t, lead, "", ""))
+	rename := func(ctx context.Context, who string) error {
+		_, err := a.users.UpdateUser(ctx, &authv1.UpdateUserRequest{Tenant: "scopes", Username: who, Role: "self", Remark: "by another"})
+		return err
+	}
+	require.NoError(t, rename(lead, "ann"))
+	requireReason(t, rename(lead, "bob"), "OUT_OF_SCOPE")
+	require.NoError(t, rename(boss, "bob"))
+	requireReason(t, rename(lead, "nobody"), "OUT_OF_SCOPE")
+	requireReason(t, rename(boss, "nobody"), "USER_NOT_FOUND")
+}
+
+// refusal is a call that a caller must not make.
+type refusal struct {
+	name   string
+	reason string
+	call   func(ctx context.Context) error
+}
+
+func (a *accounts) createUser(tenant, role string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.users.CreateUser(ctx, &authv1.CreateUserRequest{Tenant: tenant, Username: "new", Role: role, PassWord: goodPassword})
+		return err
+	}
+}
+
+func (a *accounts) updateUser(tenant, username, role string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.users.UpdateUser(ctx, &authv1.UpdateUserRequest{Tenant: tenant, Username: username, Role: role})
+		return err
+	}
+}
+
+func (a *accounts) deleteUser(tenant, username string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.users.DeleteUser(ctx, &authv1.DeleteUserRequest{Tenant: tenant, Username: username})
+		return err
+	}
+}
+
+func (a *accounts) resetPassword(tenant, username, own string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.users.ResetPassword(ctx, &authv1.ResetPasswordRequest{Tenant: tenant, Username: username, CurrentUserPassword: own, Password: otherPassword})
+		return err
+	}
+}
+
+func (a *accounts) createRole(tenant, name, objects, authority string, users ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.roles.CreateRole(ctx, &authv1.CreateRoleRequest{
+			Tenant: tenant, Name: name, OperationObjectType: objects, OperationUsers: users, Authority: authority,
+		})
+		return err
+	}
+}
+
+func (a *accounts) updateRole(tenant, name, objects, authority string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.roles.UpdateRole(ctx, &authv1.UpdateRoleRequest{Tenant: tenant, Name: name, OperationObjectType: objects, Authority: &authority})
+		return err
+	}
+}
+
+func (a *accounts) deleteRole(tenant, name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := a.roles.DeleteRole(ctx, &authv1.DeleteRoleRequest{Tenant: tenant, Name: name})
+		return err
+	}
+}
+
+func (a *accounts) testRefusals(t *testing.T) {
+	a.role(t, "refused", "manager", "all", manages)
+	a.role(t, "refused", "reader", "self", reads)
+	a.user(t, "refused", "root", "admin")
+	a.user(t, "refused", "manager", "manager")
+	a.user(t, "refused", "reader", "reader")
+	a.user(t, "refused", "disabled", "admin")
+	root, manager, reader := a.as(t, "refused", "root", goodPassword), a.as(t, "refused", "manager", goodPassword), a.as(t, "refused", "reader", goodPassword)
+	disabled := a.as(t, "refused", "disabled", goodPassword)
+	a.execute(t, `UPDATE auth.users SET status = 'disabled' WHERE username = 'disabled'`)
+	before := a.texts(t, `SELECT count(*)::text FROM auth.audit`)
+
+	every := []refusal{
+		{"create user", "", a.createUser("refused", "reader")},
+		{"update user", "", a.updateUser("refused", "reader", "reader")},
+		{"delete user", "", a.deleteUser("refused", "reader")},
+		{"reset password", "", a.resetPassword("refused", "reader", goodPassword)},
+		{"create role", "", a.createRole("refused", "new", "self", "[]")},
+		{"update role", "", a.updateRole("refused", "reader", "self", "[]")},
+		{"delete role", "", a.deleteRole("refused", "reader")},
+		{"list users", "", func(ctx context.Context) error {
+			_, err := a.users.ListUsers(ctx, &authv1.ListUsersRequest{})
+			return err
+		}},
+		{"list roles", "", func(ctx context.Context) error {
+			_, err := a.roles.ListRoles(ctx, &authv1.ListRolesRequest{})
+			return err
+		}},
+		{"list tenants", "", func(ctx context.Context) error {
+			_, err := a.tenants.ListTenants(ctx, &authv1.ListTenantsRequest{})
+			return err
+		}},
+		{"list actions", "", func(ctx context.Context) error {
+			_, err := a.menu.ListActions(ctx, &authv1.ListActionsRequest{})
+			return err
+		}},
+		{"check", "", func(ctx context.Context) error {
+			_, err := authv1.NewAccessServiceClient(a.conn).Check(ctx, &authv1.CheckRequest{})
+			return err
+		}},
+		{"batch check", "", func(ctx context.Context) error {
+			_, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(ctx, &authv1.BatchCheckRequest{MenuActions: []string{""}})
+			return err
+		}},
+	}
+	for _, r := range every {
+		requireReasonOf(t, r.name+" by nobody", r.call(t.Context()), "UNAUTHENTICATED")
+		requireReasonOf(t, r.name+" by a disabled user", r.call(disabled), "SESSION_ENDED")
+	}
+	for _, r := range append(every[:3:3], every[4:7]...) {
+		requireReasonOf(t, r.name+" without the right", r.call(reader), "FORBIDDEN")
+	}
+	for _, r := range []refusal{
+		{"create a user elsewhere", "OUT_OF_SCOPE", a.createUser("platform", "admin")},
+		{"create a user in a tenant that is not", "OUT_OF_SCOPE", a.createUser("nowhere", "admin")},
+		{"update platform's admin", "OUT_OF_SCOPE", a.updateUser("platform", "admin", "admin")},
+		{"delete platform's admin", "OUT_OF_SCOPE", a.deleteUser("platform", "admin")},
+		{"delete nobody elsewhere", "OUT_OF_SCOPE", a.deleteUser("platform", "nobody")},
+		{"reset platform's admin", "OUT_OF_SCOPE", a.resetPassword("platform", "admin", goodPassword)},
+		{"create a role elsewhere", "OUT_OF_SCOPE", a.createRole("platform", "new", "self", "[]")},
+		{"update a role elsewhere", "OUT_OF_SCOPE", a.updateRole("platform", "admin", "self", "[]")},
+		{"delete a role elsewhere", "OUT_OF_SCOPE", a.deleteRole("platform", "admin")},
+		{"a role over platform's admin", "OUT_OF_SCOPE", a.createRole("refused", "new", "designate", "[]", "platform:admin")},
+		{"a role over the same tenant in capitals", "OUT_OF_SCOPE", a.createRole("refused", "new", "designate", "[]", "Platform:admin")},
+	} {
+		requireReasonOf(t, r.name+" by a tenant's admin", r.call(root), r.reason)
+	}
+	for _, r := range []refusal{
+		{"make an admin", "ABOVE_CALLER", a.createUser("refused", "admin")},
+		{"promote himself", "ABOVE_CALLER", a.updateUser("refused", "manager", "admin")},
+		{"demote an admin", "ABOVE_CALLER", a.updateUser("refused", "root", "reader")},
+		{"delete an admin", "ABOVE_CALLER", a.deleteUser("refused", "root")},
+		{"reset an admin", "ABOVE_CALLER", a.resetPassword("refused", "root", goodPassword)},
+		{"make a role of more", "ABOVE_CALLER", a.createRole("refused", "more", "self", menu.Authority())},
+		{"make his role more", "ABOVE_CALLER", a.updateRole("refused", "manager", "all", menu.Authority())},
+		{"change the role admin", "ROLE_PROTECTED", a.updateRole("refused", "admin", "self", "[]")},
+		{"make a role admin", "ROLE_PROTECTED", a.createRole("refused", "admin", "self", "[]")},
+	} {
+		requireReasonOf(t, r.name+" by a manager", r.call(manager), r.reason)
+	}
+	for _, r := range []refusal{
+		{"delete platform's admin, himself", "USER_PROTECTED", a.deleteUser("platform", "ADMIN")},
+		{"delete a role that comes with the tenant", "ROLE_PROTECTED", a.deleteRole("platform", "admin")},
+		{"a role that is not", "ROLE_NOT_FOUND", a.createUser("refused", "none")},
+		{"an action that is not", "ACTION_UNKNOWN", a.createRole("refused", "new", "self", `[{"name":"users","operations":[{"action":"user-fly","uri":"/fly"}]}]`)},
+		{"an authority that is none", "INVALID_REQUEST", a.createRole("refused", "new", "self", `{`)},
+		{"designate without users", "INVALID_REQUEST", a.createRole("refused", "new", "designate", `[]`)},
+		{"designate with a user without a tenant", "INVALID_REQUEST", a.createRole("refused", "new", "designate", `[]`, "root")},
+		{"designate with nobody", "USER_NOT_FOUND", a.createRole("refused", "new", "designate", `[]`, "refused:nobody")},
+		{"a tenant's role over another tenant", "INVALID_REQUEST", a.createRole("refused", "new", "designate", `[]`, "platform:admin")},
+	} {
+		requireReasonOf(t, r.name+" by platform:admin", r.call(a.admin), r.reason)
+	}
+	require.Equal(t, before, a.texts(t, `SELECT count(*)::text FROM auth.audit`), "nothing changed")
+	require.Empty(t, a.texts(t, `SELECT name FROM auth.tenants WHERE name = 'nowhere'`))
+}
+
+func requireReasonOf(t *testing.T, name string, err error, reason string) {
+	t.Helper()
+	require.True(t, fault.Is(err, reason), "%s: want %s, got %v", name, reason, err)
+}
+
+func (a *accounts) testPasswords(t *testing.T) {
+	a.role(t, "passwords", "reader", "self", reads)
+	a.user(t, "passwords", "bob", "reader")
+	_, err := a.users.CreateUser(a.admin, &authv1.CreateUserRequest{Tenant: "passwords", Username: "eve", Role: "reader", PassWord: "short1A"})
+	requireReason(t, err, "PASSWORD_WEAK")
+	require.Equal(t, "min_length", fault.From(err).Meta["rule"])
+	require.ErrorContains(t, err, "pass_word: must have at least 8 characters, has 7")
+
+	bob := a.as(t, "passwords", "bob", goodPassword)
+	reset := a.resetPassword("passwords", "bob", goodPassword)
+	require.NoError(t, reset(bob), "everybody may change his own")
+	requireReason(t, reset(bob), "SESSION_ENDED")
+	bob = a.as(t, "passwords", "bob", otherPassword)
+	for range 2 {
+		requireReason(t, reset(bob), "PASSWORD_WRONG")
+	}
+	requireReason(t, reset(bob), "PASSWORD_WRONG")
+	requireReason(t, a.resetPassword("passwords", "bob", otherPassword)(bob), "ACCOUNT_LOCKED")
+	_, err = a.tryLogin(t, "passwords", "bob", otherPassword)
+	requireReason(t, err, "ACCOUNT_LOCKED")
+}
+
+// testDecisions asks like another service: over gRPC, from two processes.
+func (a *accounts) testDecisions(t *testing.T) {
+	const uri = "/v2/user/list"
+	a.role(t, "decided", "reader", "self", "[]")
+	a.user(t, "decided", "bob", "reader")
+	a.user(t, "decided", "root", "admin")
+	token, err := a.tryLogin(t, "decided", "bob", goodPassword)
+	require.NoError(t, err)
+	caller, err := authn.NewVerifier(authn.NewRemoteKeys(authv1.NewKeyServiceClient(a.conn))).Verify(t.Context(), token)
+	require.NoError(t, err)
+	bob := rpc.WithCall(t.Context(), rpc.Call{}.WithToken(token))
+	first, second := access.NewRemote(authv1.NewAccessServiceClient(a.conn)), access.NewRemote(authv1.NewAccessServiceClient(a.conn))
+	within := func(what string, ok func(d access.Decision, err error) bool) {
+		t.Helper()
+		for _, process := range []*access.Remote{first, second} {
+			require.Eventually(t, func() bool { return ok(process.Decide(bob, caller, uri)) }, time.Second, 20*time.Millisecond, what)
+		}
+	}
+	within("nothing is granted", func(d access.Decision, err error) bool { return err == nil && !d.Allowed && !d.Scope.All })
+	require.NoError(t, a.updateRole("decided", "reader", "all", reads)(a.admin))
+	within("granted", func(d access.Decision, err error) bool {
+		return err == nil && d.Allowed && d.Scope.All && !d.Scope.EveryTenant
+	})
+	require.NoError(t, a.updateRole("decided", "reader", "self", "[]")(a.admin))
+	within("revoked", func(d access.Decision, err error) bool { return err == nil && !d.Allowed && !d.Scope.All })
+	require.NoError(t, a.updateUser("decided", "bob", "admin")(a.admin))
+	within("made an admin", func(d access.Decision, err error) bool { return err == nil && d.Allowed && d.Scope.All })
+	batch, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{MenuActions: []string{uri, "", "/v2/nothing"}})
+	require.NoError(t, err)
+	require.Equal(t, []bool{true, true, true}, batch.GetAllowed())
+	require.NoError(t, a.updateUser("decided", "bob", "reader")(a.admin))
+	within("no admin any more", func(d access.Decision, err error) bool { return err == nil && !d.Allowed })
+	batch, err = authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{MenuActions: []string{uri, "", "/v2/nothing"}})
+	require.NoError(t, err)
+	require.Equal(t, []bool{false, true, false}, batch.GetAllowed())
+	require.NoError(t, a.deleteUser("decided", "bob")(a.admin))
+	within("gone", func(_ access.Decision, err error) bool { return fault.Is(err, "SESSION_ENDED") })
+}
+
+func (a *accounts) testLastAdmin(t *testing.T) {
+	a.role(t, "platform", "nothing", "self", "[]")
+	requireReason(t, a.updateUser("platform", "admin", "nothing")(a.admin), "LAST_ADMIN")
+	a.user(t, "platform", "second", "admin")
+	second := a.as(t, "platform", "second", goodPassword)
+	a.execute(t, `UPDATE auth.users SET status = 'disabled' WHERE username = 'second'`)
+	requireReason(t, a.updateUser("platform", "admin", "nothing")(a.admin), "LAST_ADMIN")
+	a.execute(t, `UPDATE auth.users SET status = 'enabled' WHERE username = 'second'`)
+
+	outcomes := atOnce(
+		func() error { return a.updateUser("platform", "second", "nothing")(second) },
+		func() error { return a.updateUser("platform", "admin", "nothing")(a.admin) },
+	)
+	require.Len(t, outcomes[""], 1, "one of them stays: %v", outcomes)
+	require.Equal(t, []string{"1"}, a.texts(t, `SELECT count(*)::text FROM auth.users u JOIN auth.roles r ON r.id = u.role_id
+		JOIN auth.tenants t ON t.id = u.tenant_id WHERE t.name = 'platform' AND r.name = 'admin'`))
+	a.execute(t, `UPDATE auth.users u SET role_id = r.id FROM auth.roles r
+		WHERE r.tenant_id = u.tenant_id AND r.name = 'admin' AND u.username = 'admin'`)
+}
+
+func (a *accounts) testMutualDeletion(t *testing.T) {
+	for round := range 5 {
+		a.user(t, "duel", "ann", "admin")
+		a.user(t, "duel", "bob", "admin")
+		ann, bob := a.as(t, "duel", "ann", goodPassword), a.as(t, "duel", "bob", goodPassword)
+		outcomes := atOnce(
+			func() error { return a.deleteUser("duel", "bob")(ann) },
+			func() error { return a.deleteUser("duel", "ann")(bob) },
+		)
+		require.Len(t, outcomes[""], 1, "round %d: %v", round, outcomes)
+		require.Len(t, outcomes["SESSION_ENDED"], 1, "round %d: %v", round, outcomes)
+		left := a.listed(t, a.admin, "duel", "")
+		require.Len(t, left, 1)
+		require.NoError(t, a.deleteUser("duel", left[0][len("duel:"):])(a.admin))
+	}
+}
+
+func (a *accounts) testConcurrentCreation(t *testing.T) {
+	var calls []func() error
+	for range 8 {
+		calls = append(calls, func() error { return a.createUser("crowd", "admin")(a.admin) })
+	}
+	outcomes := atOnce(calls...)
+	require.Len(t, outcomes[""], 1, "%v", outcomes)
+	require.Len(t, outcomes["USER_EXISTS"], 7, "%v", outcomes)
+	require.Equal(t, []string{"role.created", "user.created"}, a.texts(t, `SELECT action FROM auth.audit WHERE tenant = 'crowd' ORDER BY id`))
+}
+
+// atOnce makes calls at the same time and returns their errors by reason, "" for success.
+func atOnce(calls ...func() error) map[string][]error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	outcomes := map[string][]error{}
+	start := make(chan struct{})
+	for _, call := range calls {
+		all.Go(func() {
+			<-start
+			err := call()
+			reason := ""
+			if f := fault.From(err); f != nil {
+				reason = f.Reason
+			} else if err != nil {
+				reason = err.Error()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[reason] = append(outcomes[reason], err)
+		})
+	}
+	close(start)
+	all.Wait()
+	return outcomes
+}

@@ -1,0 +1,146 @@
+// Package change is how users and roles are changed: one transaction holds the change, its row in the audit and its event, and
+// decides by the caller's rights as they are in it.
+package change
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/bus"
+	"github.com/opsdeck/opsdeck/pkg/jobs"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+	"github.com/opsdeck/opsdeck/pkg/rpc"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/rights"
+)
+
+// Changer makes changes.
+type Changer struct {
+	Pool  *pgxpool.Pool
+	Queue *jobs.Client
+	Now   func() time.Time
+}
+
+// Change is one change under way.
+type Change struct {
+	Tx     pgx.Tx
+	By     rights.Rights // of the caller
+	Tenant Tenant        // in which things change
+	Now    time.Time
+
+	queue *jobs.Client
+}
+
+// Tenant is a tenant; without an id there is none of that name.
+type Tenant struct {
+	ID   int64  `db:"id"`
+	Name string `db:"name"`
+}
+
+// In changes something in a tenant. Changes in one tenant, and those that its users make, come one after the other: two admins
+// who delete each other cannot both succeed. Errors: SESSION_ENDED, OUT_OF_SCOPE.
+func (c Changer) In(ctx context.Context, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.in(ctx, tenant, false, do)
+}
+
+// InNew is In for a tenant that begins with the change when there is none of its name.
+func (c Changer) InNew(ctx context.Context, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.in(ctx, tenant, true, do)
+}
+
+func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
+	caller := authn.FromContext(ctx)
+	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		change := &Change{Tx: tx, Tenant: Tenant{Name: tenant}, Now: c.Now(), queue: c.Queue}
+		if begin && caller.IsPlatform() {
+			if err := change.begin(ctx); err != nil {
+				return err
+			}
+		}
+		if err := change.lock(ctx, caller.Tenant); err != nil {
+			return err
+		}
+		var err error
+		if change.By, err = rights.Of(ctx, tx, caller, change.Now); err != nil {
+			return err
+		}
+		if err := change.By.ReachTenant(tenant); err != nil {
+			return err
+		}
+		return do(ctx, change)
+	})
+}
+
+func (c *Change) begin(ctx context.Context) error {
+	_, err := c.Tx.Exec(ctx, `INSERT INTO auth.tenants (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, c.Tenant.Name, c.Now)
+	return pg.Fault(err, "TENANT", "begin tenant %s", c.Tenant.Name)
+}
+
+// lock takes the tenants in the order of their ids: two changes never wait for each other.
+func (c *Change) lock(ctx context.Context, callers string) error {
+	rows, _ := c.Tx.Query(ctx, `SELECT id, name FROM auth.tenants WHERE name = $1 OR name = $2 ORDER BY id FOR NO KEY UPDATE`,
+		callers, c.Tenant.Name) // the error comes again below
+	tenants, err := pgx.CollectRows(rows, pgx.RowToStructByName[Tenant])
+	for _, t := range tenants {
+		if t.Name == c.Tenant.Name {
+			c.Tenant = t
+		}
+	}
+	return pg.Fault(err, "TENANT", "lock tenant %s", c.Tenant.Name)
+}
+
+// Entry is what the audit and the event say about a change.
+type Entry struct {
+	Action  string        // for instance "user.created"; the event is opsdeck.auth.user.created
+	Subject string        // tenant:name
+	Before  any           // nil for what is new; printed as JSON and without secrets
+	After   any           // nil for what is gone
+	Event   proto.Message // payload
+}
+
+// Record writes the change down.
+func (c *Change) Record(ctx context.Context, e Entry) error {
+	before, err := printed(e.Before)
+	if err != nil {
+		return err
+	}
+	after, err := printed(e.After)
+	if err != nil {
+		return err
+	}
+	call := rpc.FromContext(ctx)
+	address := ""
+	if call.Address != (netip.Addr{}) {
+		address = call.Address.String()
+	}
+	_, err = c.Tx.Exec(ctx, `
+		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, request_id, address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, call.RequestID, address)
+	if err != nil {
+		return pg.Fault(err, "AUDIT", "write %s of %s to the audit", e.Action, e.Subject)
+	}
+	return bus.Publish(ctx, c.Tx, c.queue, bus.Event{
+		Type: "opsdeck.auth." + e.Action, Subject: e.Subject, Tenant: c.Tenant.Name, Data: e.Event,
+	})
+}
+
+// printed is null for nothing.
+func printed(v any) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("print %T for the audit: %w", v, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,112 @@
+package rights
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/access"
+	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/menu"
+)
+
+// Server serves the AccessService and the MenuService, and is the Decider of the auth service itself.
+type Server struct {
+	authv1.UnimplementedAccessServiceServer
+	authv1.UnimplementedMenuServiceServer
+
+	pool *pgxpool.Pool
+	now  func() time.Time
+}
+
+// NewServer returns both services.
+func NewServer(pool *pgxpool.Pool, now func() time.Time) *Server {
+	return &Server{pool: pool, now: now}
+}
+
+// Decide implements access.Decider without asking anybody but the database.
+func (s *Server) Decide(ctx context.Context, caller authn.Principal, action string) (access.Decision, error) {
+	r, err := Of(ctx, s.pool, caller, s.now())
+	if err != nil {
+		return access.Decision{}, err
+	}
+	return access.Decision{Allowed: r.Opens(action), Scope: r.Scope()}, nil
+}
+
+// Check implements the AccessService.
+func (s *Server) Check(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	d, err := s.Decide(ctx, authn.FromContext(ctx), request.GetMenuAction())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.CheckResponse{Allowed: d.Allowed, Scope: scopeProto(d.Scope)}, nil
+}
+
+// BatchCheck implements the AccessService.
+func (s *Server) BatchCheck(ctx context.Context, request *authv1.BatchCheckRequest) (*authv1.BatchCheckResponse, error) {
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
+	if err != nil {
+		return nil, err
+	}
+	answer := &authv1.BatchCheckResponse{Scope: scopeProto(r.Scope())}
+	for _, action := range request.GetMenuActions() {
+		answer.Allowed = append(answer.Allowed, r.Opens(action))
+	}
+	return answer, nil
+}
+
+func scopeProto(s access.Scope) *authv1.Scope {
+	scope := &authv1.Scope{Kind: access.ScopeSelf, EveryTenant: s.EveryTenant, Users: s.Users}
+	switch {
+	case s.All:
+		scope.Kind = access.ScopeAll
+	case len(s.Users) > 0:
+		scope.Kind = access.ScopeUsers
+	}
+	return scope
+}
+
+// ListActions implements the MenuService.
+func (s *Server) ListActions(ctx context.Context, _ *authv1.ListActionsRequest) (*authv1.ListActionsResponse, error) {
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
+	if err != nil {
+		return nil, err
+	}
+	items := menu.All()
+	if !r.Admin() {
+		if items, err = s.selected(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	answer := &authv1.ListActionsResponse{}
+	for _, item := range items {
+		answer.Authority = append(answer.Authority, itemProto(item))
+	}
+	return answer, nil
+}
+
+func (s *Server) selected(ctx context.Context, r Rights) ([]menu.Item, error) {
+	rows, _ := s.pool.Query(ctx, `SELECT authority FROM auth.roles WHERE id = $1`, r.ID) // the error comes again below
+	authority, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, pg.Fault(err, "ROLE_NOT_FOUND", "read the role %s of %s", r.Name, r.Principal().Name())
+	}
+	return menu.Select(authority)
+}
+
+func itemProto(item menu.Item) *authv1.MenuItem {
+	m := &authv1.MenuItem{
+		Name: item.Name, TextCn: item.TextCN, TextEn: item.TextEN, MenuLevel: item.MenuLevel, MenuUrl: item.MenuURL,
+		Id: item.ID, ParentId: item.ParentID, AdminOnly: item.AdminOnly,
+	}
+	for _, o := range item.Operations {
+		m.Operations = append(m.Operations, &authv1.MenuOperation{Action: o.Action, Uri: o.URI, TextCn: o.TextCN, TextEn: o.TextEN})
+	}
+	return m
+}
