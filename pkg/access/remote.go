@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,8 +31,8 @@ const (
 	ScopeUsers = "users"
 )
 
-// question is what an answer is remembered by. A session belongs to one user.
-type question struct{ session, action string }
+// question is what an answer is remembered by.
+type question struct{ caller, session, action string }
 
 type remembered struct {
 	decision Decision
@@ -55,14 +56,14 @@ func NewRemote(client authv1.AccessServiceClient) *Remote {
 
 // Decide implements Decider. It refuses when auth cannot be asked: ACCESS_UNREACHABLE.
 func (r *Remote) Decide(ctx context.Context, caller authn.Principal, action string) (Decision, error) {
-	q := question{caller.Session, action}
+	q := question{caller.Name(), caller.Session, action}
 	if d, ok := r.recall(q); ok {
 		return d, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return Decision{}, err
 	}
-	d, err, _ := r.asking.Do(q.session+"\x00"+q.action, func() (any, error) {
+	d, err, _ := r.asking.Do(strings.Join([]string{q.caller, q.session, q.action}, "\x00"), func() (any, error) {
 		if d, ok := r.recall(q); ok {
 			return d, nil // another caller asked in between
 		}

@@ -113,3 +113,31 @@ func TestListFiltersAndPages(t *testing.T) {
 		})
 	}
 }
+
+func TestOperatorsSeeTheirOwnAndWhatTheirRoleNames(t *testing.T) {
+	t.Parallel()
+	m := startManager(t)
+	carol := authn.Principal{Tenant: "shop", User: "carol", Role: "operator"}
+	dora := authn.Principal{Tenant: "shop", User: "dora", Role: "operator"}
+	emil := authn.Principal{Tenant: "shop", User: "emil", Role: "operator"}
+	m.create(carol, "carols")
+	m.create(dora, "doras")
+	emils := m.create(emil, "emils")
+
+	ctx, jobs := t.Context(), m.jobs(carol)
+	list, err := jobs.ListJobs(ctx, &replicationv1.ListJobsRequest{JobType: "migration"})
+	require.NoError(t, err)
+	require.Len(t, list.GetJobs(), 2, "her own and those of dora, whom her role names")
+	for _, job := range list.GetJobs() {
+		require.NotEqual(t, emils, job.GetJobId())
+	}
+	_, err = jobs.GetJob(ctx, &replicationv1.GetJobRequest{JobType: "migration", JobId: emils})
+	requireFault(t, err, codes.NotFound, "JOB_NOT_FOUND", emils)
+	_, err = jobs.DeleteJob(ctx, &replicationv1.DeleteJobRequest{JobType: "migration", JobId: emils})
+	requireFault(t, err, codes.NotFound, "JOB_NOT_FOUND", emils)
+	_, err = jobs.PauseJob(ctx, &replicationv1.PauseJobRequest{JobType: "migration", JobId: "doras-migration"})
+	require.NoError(t, err)
+	all, err := m.jobs(alice).ListJobs(ctx, &replicationv1.ListJobsRequest{JobType: "migration"})
+	require.NoError(t, err)
+	require.Len(t, all.GetJobs(), 3, "an admin sees all of the tenant")
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/bus/server"
@@ -141,6 +144,7 @@ func (m *manager) jobs(p authn.Principal) replicationv1.JobServiceClient {
 // authServer signs with one key and knows one service.
 type authServer struct {
 	authv1.UnimplementedKeyServiceServer
+	authv1.UnimplementedAccessServiceServer
 
 	public  ed25519.PublicKey
 	private ed25519.PrivateKey
@@ -162,6 +166,7 @@ func (s *authServer) serve(t testing.TB) string {
 	require.NoError(t, err)
 	g := grpc.NewServer()
 	authv1.RegisterKeyServiceServer(g, s)
+	authv1.RegisterAccessServiceServer(g, s)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()
 	t.Cleanup(func() {
@@ -194,4 +199,25 @@ func (s *authServer) ListSigningKeys(context.Context, *authv1.ListSigningKeysReq
 func (s *authServer) IssueServiceToken(_ context.Context, r *authv1.IssueServiceTokenRequest) (*authv1.IssueServiceTokenResponse, error) {
 	text, err := s.sign(authn.Principal{Service: r.GetService()})
 	return &authv1.IssueServiceTokenResponse{Token: text, ExpireTime: timestamppb.New(time.Now().Add(time.Hour))}, err
+}
+
+// PublicKey makes the server the source of its own keys.
+func (s *authServer) PublicKey(context.Context, string) (ed25519.PublicKey, error) {
+	return s.public, nil
+}
+
+// Check decides as auth does: admins open everything of their tenants, operators every action for their own jobs and dora's.
+func (s *authServer) Check(ctx context.Context, r *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	_, text, _ := strings.Cut(strings.Join(md.Get("authorization"), ""), " ")
+	caller, err := authn.NewVerifier(s).Verify(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	scope := &authv1.Scope{Kind: access.ScopeUsers, Users: []string{"shop:dora"}, EveryTenant: caller.IsPlatform()}
+	if caller.Role == authn.AdminRole {
+		scope = &authv1.Scope{Kind: access.ScopeAll, EveryTenant: caller.IsPlatform()}
+	}
+	allowed := r.GetMenuAction() == "" || caller.Role == authn.AdminRole || caller.Role == "operator"
+	return &authv1.CheckResponse{Allowed: allowed, Scope: scope}, nil
 }

@@ -14,6 +14,7 @@ import (
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/bus"
@@ -91,6 +92,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	svc.Decider = access.NewRemote(authv1.NewAccessServiceClient(auth))
 	server, err := svc.Server(authn.NewRemoteKeys(authv1.NewKeyServiceClient(auth)))
 	if err != nil {
 		return err

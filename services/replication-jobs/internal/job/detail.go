@@ -13,6 +13,8 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // detail is a job with where it runs.
@@ -25,13 +27,14 @@ type detail struct {
 	NodeAddress *string
 }
 
-func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, tenant *string) (detail, error) {
+func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, of reach.Reach) (detail, error) {
 	var d detail
 	err := pool.QueryRow(ctx, `
 		SELECT j.id, j.config, j.step, j.status, j.stage, j.copied_percent, j.delay, j.backlog, j.create_time, n.id::text, n.address
 		FROM replication.jobs AS j
 		LEFT JOIN replication.nodes AS n ON n.id = j.node AND j.status <> 'finished'
-		WHERE j.id = $1 AND ($2::text IS NULL OR j.tenant = $2)`, id, tenant).
+		WHERE j.id = $1 AND ($2::text IS NULL OR j.tenant = $2) AND ($3::text[] IS NULL OR j.tenant || ':' || j.owner = ANY ($3))`,
+		id, of.Tenant, of.Owners).
 		Scan(&d.ID, &d.Config, &d.Step, &d.Status, &d.Stage, &d.CopiedPercent, &d.Delay, &d.Backlog, &d.CreateTime, &d.Node, &d.NodeAddress)
 	return d, notFound(err, id)
 }

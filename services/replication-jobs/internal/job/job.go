@@ -17,6 +17,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/page"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/secret"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // maxPage is the most jobs of one answer, and what callers get that ask for no size.
@@ -121,7 +123,7 @@ func (s *Service) ListJobs(ctx context.Context, r *replicationv1.ListJobsRequest
 	}
 	size := page.Limits{Default: maxPage, Max: maxPage}.Size(r.GetPageSize())
 	filter := listFilter{
-		jobType: r.GetJobType(), tenant: tenantOf(ctx), prefix: r.GetFilterJobName(), status: r.GetFilterJobStatus(),
+		jobType: r.GetJobType(), reach: reach.Of(ctx), prefix: r.GetFilterJobName(), status: r.GetFilterJobStatus(),
 		newest: r.GetOrderBy() == "job_create_time", after: after, more: more, limit: size + 1,
 	}
 	rows, err := list(ctx, s.pool, filter)
@@ -144,7 +146,7 @@ func (s *Service) GetJob(ctx context.Context, r *replicationv1.GetJobRequest) (*
 	if err := matchType(r.GetJobId(), r.GetJobType()); err != nil {
 		return nil, err
 	}
-	d, err := loadDetail(ctx, s.pool, r.GetJobId(), tenantOf(ctx))
+	d, err := loadDetail(ctx, s.pool, r.GetJobId(), reach.Of(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +187,7 @@ func (s *Service) change(ctx context.Context, id, jobType, verb string, do func(
 	var j locked
 	var done bool
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if j, err = lock(ctx, tx, id, tenantOf(ctx)); err != nil {
+		if j, err = lock(ctx, tx, id, reach.Of(ctx)); err != nil {
 			return err
 		}
 		if done, err = do(ctx, tx, j); err != nil || !done {
@@ -207,13 +209,4 @@ func matchType(id, jobType string) error {
 	f := fault.Invalid("job_id", "%q is not the id of a %s job: those end with -%s", id, jobType, jobType)
 	f.Reason = "JOB_TYPE_MISMATCH"
 	return f
-}
-
-// tenantOf returns the tenant whose jobs the caller may see, nil for all.
-func tenantOf(ctx context.Context) *string {
-	caller := authn.FromContext(ctx)
-	if caller.IsPlatform() {
-		return nil
-	}
-	return &caller.Tenant
 }

@@ -12,6 +12,8 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // row is a job in a list.
@@ -37,10 +39,10 @@ func (r row) toProto() *replicationv1.JobSummary {
 	}
 }
 
-// listFilter chooses jobs. A nil tenant means all.
+// listFilter chooses jobs.
 type listFilter struct {
 	jobType, prefix, status string
-	tenant                  *string
+	reach                   reach.Reach
 	newest                  bool
 	after                   key
 	more                    bool // after is set
@@ -57,8 +59,11 @@ func (f listFilter) query() (string, []any) {
 	}
 	text := `SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
 		FROM replication.jobs WHERE type = ` + arg(f.jobType)
-	if f.tenant != nil {
-		text += ` AND tenant = ` + arg(*f.tenant)
+	if f.reach.Tenant != nil {
+		text += ` AND tenant = ` + arg(*f.reach.Tenant)
+	}
+	if f.reach.Owners != nil {
+		text += ` AND tenant || ':' || owner = ANY (` + arg(f.reach.Owners) + `)`
 	}
 	if f.prefix != "" {
 		prefix := arg(f.prefix)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // newJob is a job to be stored.
@@ -64,12 +66,14 @@ type locked struct {
 	Target      []byte
 }
 
-// lock holds a job of a tenant, or of any when tenant is nil, until the transaction ends.
-func lock(ctx context.Context, tx pgx.Tx, id string, tenant *string) (locked, error) {
+// lock holds a job in reach until the transaction ends.
+func lock(ctx context.Context, tx pgx.Tx, id string, of reach.Reach) (locked, error) {
 	var j locked
 	err := tx.QueryRow(ctx, `
 		SELECT id, type, tenant, owner, status, node::text, epoch, incarnation::text, config, source_password, target_password
-		FROM replication.jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) FOR UPDATE`, id, tenant).
+		FROM replication.jobs
+		WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) AND ($3::text[] IS NULL OR tenant || ':' || owner = ANY ($3))
+		FOR UPDATE`, id, of.Tenant, of.Owners).
 		Scan(&j.ID, &j.Type, &j.Tenant, &j.Owner, &j.Status, &j.Node, &j.Epoch, &j.Incarnation, &j.Config, &j.Source, &j.Target)
 	return j, notFound(err, id)
 }

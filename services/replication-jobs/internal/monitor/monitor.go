@@ -12,9 +12,10 @@ import (
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
-	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // taskNames are the names that the tasks of the two ends go by.
@@ -39,12 +40,13 @@ func (s *Service) GetTaskStatus(ctx context.Context, r *replicationv1.GetTaskSta
 	}
 	var target string
 	var figures []byte
-	caller := authn.FromContext(ctx)
+	of := reach.Of(ctx)
 	err = s.pool.QueryRow(ctx, `
 		SELECT a.target, a.figures
 		FROM replication.allocations AS a
 		JOIN replication.jobs AS j ON j.id = a.job_id
-		WHERE a.id = $1 AND ($2 OR j.tenant = $3)`, id.String(), caller.IsPlatform(), caller.Tenant).Scan(&target, &figures)
+		WHERE a.id = $1 AND ($2::text IS NULL OR j.tenant = $2) AND ($3::text[] IS NULL OR j.tenant || ':' || j.owner = ANY ($3))`,
+		id.String(), of.Tenant, of.Owners).Scan(&target, &figures)
 	if err != nil {
 		return nil, pg.Fault(err, unknown.Reason, "%s", unknown.Message)
 	}

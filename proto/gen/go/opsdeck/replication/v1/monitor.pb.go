@@ -720,9 +720,9 @@ const file_opsdeck_replication_v1_monitor_proto_rawDesc = "" +
 	"\x17extractor_tx_queue_size\x18\x02 \x01(\x03R\x14extractorTxQueueSize\x121\n" +
 	"\x15applier_tx_queue_size\x18\x03 \x01(\x03R\x12applierTxQueueSize\x12&\n" +
 	"\x0fsend_by_timeout\x18\x04 \x01(\x03R\rsendByTimeout\x12)\n" +
-	"\x11send_by_size_full\x18\x05 \x01(\x03R\x0esendBySizeFull2\xaf\x01\n" +
-	"\x0eMonitorService\x12\x9c\x01\n" +
-	"\rGetTaskStatus\x12,.opsdeck.replication.v1.GetTaskStatusRequest\x1a-.opsdeck.replication.v1.GetTaskStatusResponse\".\xca\xf3\x18\x12\x1a\x10/v2/monitor/task\x82\xd3\xe4\x93\x02\x12\x12\x10/v2/monitor/taskBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
+	"\x11send_by_size_full\x18\x05 \x01(\x03R\x0esendBySizeFull2\x9f\x01\n" +
+	"\x0eMonitorService\x12\x8c\x01\n" +
+	"\rGetTaskStatus\x12,.opsdeck.replication.v1.GetTaskStatusRequest\x1a-.opsdeck.replication.v1.GetTaskStatusResponse\"\x1e\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v2/monitor/taskBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
 
 var (
 	file_opsdeck_replication_v1_monitor_proto_rawDescOnce sync.Once

@@ -28,7 +28,8 @@ const (
 //
 // Live figures of running tasks.
 type MonitorServiceClient interface {
-	// GetTaskStatus returns the newest figures of one task (contract: monitor.task). Errors: ALLOCATION_NOT_FOUND.
+	// GetTaskStatus returns the newest figures of one task of a job that the caller may see (contract: monitor.task). No menu action
+	// opens it, so being signed in is enough. Errors: ALLOCATION_NOT_FOUND.
 	GetTaskStatus(ctx context.Context, in *GetTaskStatusRequest, opts ...grpc.CallOption) (*GetTaskStatusResponse, error)
 }
 
@@ -56,7 +57,8 @@ func (c *monitorServiceClient) GetTaskStatus(ctx context.Context, in *GetTaskSta
 //
 // Live figures of running tasks.
 type MonitorServiceServer interface {
-	// GetTaskStatus returns the newest figures of one task (contract: monitor.task). Errors: ALLOCATION_NOT_FOUND.
+	// GetTaskStatus returns the newest figures of one task of a job that the caller may see (contract: monitor.task). No menu action
+	// opens it, so being signed in is enough. Errors: ALLOCATION_NOT_FOUND.
 	GetTaskStatus(context.Context, *GetTaskStatusRequest) (*GetTaskStatusResponse, error)
 	mustEmbedUnimplementedMonitorServiceServer()
 }
