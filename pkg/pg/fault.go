@@ -49,15 +49,6 @@ func Fault(err error, reason, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }
 
-// Constraint is the name of the constraint that refused a statement, empty when err is another error.
-func Constraint(err error) string {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
-		return server.ConstraintName
-	}
-	return ""
-}
-
 func serverFault(err error, server *pgconn.PgError, reason, text string) error {
 	switch code := server.Code; {
 	case code == uniqueViolation, code == exclusionViolation:

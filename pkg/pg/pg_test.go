@@ -167,14 +167,6 @@ func TestFaultOfALostConnection(t *testing.T) {
 	require.Equal(t, codes.Unavailable, code(err), "%v", err)
 }
 
-func TestConstraint(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.New(t, "dns", migrations)
-	_, err := pool.Exec(t.Context(), `INSERT INTO dns.zones (name, ttl) VALUES ('a', 0)`)
-	require.Equal(t, "zones_ttl_range", pg.Constraint(pg.Fault(err, "R", "x")))
-	require.Empty(t, pg.Constraint(errors.New("other")))
-}
-
 func TestMigrateUpgrades(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t, "dns", migrations)

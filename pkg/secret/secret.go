@@ -104,11 +104,6 @@ func (s *Sealer) Open(sealed []byte, context string) ([]byte, error) {
 	return plaintext, nil
 }
 
-// Stale reports whether sealed was made under another key than the newest, and should be sealed again.
-func (s *Sealer) Stale(sealed []byte) bool {
-	return len(sealed) < 1+idSize || keyID(sealed[1:1+idSize]) != s.newest
-}
-
 func parse(text string) (*Sealer, error) {
 	s := &Sealer{keys: map[keyID]cipher.AEAD{}}
 	n := 0

@@ -3,9 +3,10 @@ package mariadb
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -53,7 +54,7 @@ func Start(ctx context.Context, opt Options) (*Server, error) {
 		s.opt.User = "opsdeck"
 	}
 	if s.opt.Password == "" {
-		s.opt.Password = rand.Text()
+		s.opt.Password = crand.Text()
 	}
 	if s.opt.Port == 0 {
 		port, err := freePort()
@@ -170,11 +171,21 @@ func (s *Server) logTail() string {
 	return string(log[max(0, len(log)-most):])
 }
 
+// The ports to choose from lie below those that systems give to outgoing connections, which would take a free one away.
+const (
+	lowestPort = 12000
+	ports      = 20000
+	portTries  = 100
+)
+
 func freePort() (uint16, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // no name to look up, nothing to wait for
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var err error
+	for range portTries {
+		port := lowestPort + rand.IntN(ports) //nolint:gosec // any will do
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:noctx // no name to look up, nothing to wait for
+			return uint16(port), l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return uint16(l.Addr().(*net.TCPAddr).Port), nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }
