@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/stage"
 )
 
 // catchUps measures how fast transactions that were committed meanwhile are applied: by a paused job that is resumed, and by
@@ -92,7 +93,7 @@ func (e *engines) follow(ctx context.Context) (string, error) {
 		return "", err
 	}
 	id, err := e.opsdeck.CreateJob(ctx, operator.Job{
-		Name: "catchup", Steps: "all", Source: instance(e.source), Target: instance(e.target), Schemas: []string{"bench"}, Writers: 4,
+		Name: "catchup", Steps: "all", Source: stage.Instance(e.source), Target: stage.Instance(e.target), Schemas: []string{"bench"}, Writers: 4,
 	})
 	if err != nil {
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/stage"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
 )
 
@@ -29,10 +30,6 @@ type engines struct {
 	opsdeck        *operator.Client
 	source, target *mariadb.Server
 	native         *mariadb.Server // MariaDB's own replica of source
-}
-
-func instance(s *mariadb.Server) operator.Instance {
-	return operator.Instance{Host: "127.0.0.1", Port: s.Port(), User: s.User(), Password: s.Password()}
 }
 
 // prepare makes tables like sysbench's: a primary key, an indexed number and two texts.
@@ -74,7 +71,7 @@ func (e *engines) copies(ctx context.Context, out io.Writer) error {
 
 func (e *engines) copyByJob(ctx context.Context, round int) error {
 	id, err := e.opsdeck.CreateJob(ctx, operator.Job{
-		Name: "copy" + strconv.Itoa(round), Steps: "job_stage_full", Source: instance(e.source), Target: instance(e.target), Schemas: []string{"bench"}, Writers: 4,
+		Name: "copy" + strconv.Itoa(round), Steps: "job_stage_full", Source: stage.Instance(e.source), Target: stage.Instance(e.target), Schemas: []string{"bench"}, Writers: 4,
 	})
 	if err != nil {
 		return err

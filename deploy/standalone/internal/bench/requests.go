@@ -18,6 +18,7 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/stage"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 )
@@ -33,7 +34,7 @@ const listSQL = `
 	FROM replication.jobs WHERE type = $1 ORDER BY id LIMIT $2`
 
 // requests compares GET /v2/jobs/migration through the gateway with the same RPC and with a bare handler.
-func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, address, data string) error {
+func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, on *stage.Stage) error {
 	for i := range listedJobs {
 		id, err := opsdeck.CreateJob(ctx, operator.Job{
 			Name: fmt.Sprintf("listed%02d", i), Steps: "all", Schemas: []string{"bench"}, Writers: 1,
@@ -47,13 +48,13 @@ func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, addr
 			return err
 		}
 	}
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: "unix://" + filepath.Join(data, "run", "replication"), MaxMessage: 4 << 20})
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: "unix://" + filepath.Join(on.Data, "run", "replication"), MaxMessage: 4 << 20})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // the process ends soon
 	direct := replicationv1.NewJobServiceClient(conn)
-	bare, stop, err := bareHandler(ctx, data)
+	bare, stop, err := bareHandler(ctx, on.Data)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, addr
 	browser := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
 	calls := []func(context.Context) error{
 		func(ctx context.Context) error {
-			return get(ctx, browser, "http://"+address+"/v2/jobs/migration", opsdeck.Token)
+			return get(ctx, browser, "http://"+on.Address+"/v2/jobs/migration", opsdeck.Token)
 		},
 		func(ctx context.Context) error {
 			ctx = rpc.WithCall(ctx, rpc.Call{RequestID: "bench"}.WithToken(opsdeck.Token))

@@ -3,22 +3,18 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/stage"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
 )
-
-// captcha is the answer to every captcha of the demo's own server.
-const captcha = "00036"
 
 const (
 	openTime = 5 * time.Second // how long the shop stays open once the target has caught up
@@ -28,37 +24,19 @@ const (
 // ErrDifferent says that a table of the target is not what it is in the source.
 var ErrDifferent = errors.New("the target differs from the source")
 
-// Server starts opsdeck with a data directory, an administrator's password and a captcha answer, and returns when it ends.
-type Server func(ctx context.Context, dir, password, captcha, address string) error
-
 // Run plays the demo in a temporary directory and leaves nothing behind.
-func Run(ctx context.Context, out io.Writer, address string, serve Server) (err error) {
-	dir, err := os.MkdirTemp("", "opsdeck-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the database servers run as users of their own and must reach their folders in it
-		return err
-	}
-	s := &story{view: newView(out), dir: dir, address: address}
-	defer func() { err = errors.Join(err, s.close()) }()
-
-	ctx, cancel := context.WithCancel(ctx)
-	group, ctx := errgroup.WithContext(ctx)
-	password := rand.Text()
-	group.Go(func() error { return serve(ctx, filepath.Join(dir, "opsdeck"), password, captcha, address) })
-	group.Go(func() error {
-		defer cancel()
-		return s.play(ctx, password)
+func Run(ctx context.Context, out io.Writer, address string, serve stage.Server) error {
+	return stage.Run(ctx, "", address, serve, func(ctx context.Context, on *stage.Stage) (err error) {
+		s := &story{Stage: on, view: newView(out)}
+		defer func() { err = errors.Join(err, s.close()) }()
+		return s.play(ctx)
 	})
-	return group.Wait()
 }
 
 // story is what the demo holds while it plays.
 type story struct {
+	*stage.Stage
 	view           *view
-	dir, address   string
 	source, target *mariadb.Server
 }
 
@@ -72,7 +50,7 @@ func (s *story) close() error {
 	return errors.Join(errs...)
 }
 
-func (s *story) play(ctx context.Context, password string) error {
+func (s *story) play(ctx context.Context) error {
 	if err := s.startServers(ctx); err != nil {
 		return err
 	}
@@ -87,16 +65,13 @@ func (s *story) play(ctx context.Context, password string) error {
 	written := make(chan error, 1)
 	go func() { written <- w.run(write, s.source, 1) }()
 
-	opsdeck := operator.New(s.address)
-	s.view.say("4. logging in at http://%s/v2/login and creating the job", s.address)
-	if err := operator.Await(ctx, "opsdeck to be ready", patience, func(ctx context.Context) (bool, error) { return opsdeck.Ready(ctx), nil }); err != nil {
-		return err
-	}
-	if err := opsdeck.Login(ctx, captcha, password); err != nil {
+	s.view.say("4. logging in at http://%s/v2/login and creating the job", s.Address)
+	opsdeck, err := s.SignIn(ctx)
+	if err != nil {
 		return err
 	}
 	job, err := opsdeck.CreateJob(ctx, operator.Job{
-		Name: "demo", Steps: "all", Source: instance(s.source), Target: instance(s.target), Schemas: []string{"shop"}, Writers: 2,
+		Name: "demo", Steps: "all", Source: stage.Instance(s.source), Target: stage.Instance(s.target), Schemas: []string{"shop"}, Writers: 2,
 	})
 	if err != nil {
 		return err
@@ -115,17 +90,13 @@ func (s *story) play(ctx context.Context, password string) error {
 	return s.compare(ctx)
 }
 
-func instance(s *mariadb.Server) operator.Instance {
-	return operator.Instance{Host: "127.0.0.1", Port: s.Port(), User: s.User(), Password: s.Password()}
-}
-
 func (s *story) startServers(ctx context.Context) error {
 	s.view.say("1. starting opsdeck and two private MariaDB servers")
 	group, ctx := errgroup.WithContext(ctx)
 	for id, server := range map[uint32]**mariadb.Server{1: &s.source, 2: &s.target} {
 		group.Go(func() (err error) {
 			*server, err = mariadb.Start(ctx, mariadb.Options{
-				Dir: filepath.Join(s.dir, fmt.Sprintf("db%d", id)), ServerID: id,
+				Dir: filepath.Join(s.Dir, fmt.Sprintf("db%d", id)), ServerID: id,
 				Args: []string{"--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M"},
 			})
 			return err
@@ -196,7 +167,7 @@ func (s *story) compare(ctx context.Context) error {
 	if !same {
 		return ErrDifferent
 	}
-	s.view.say("all %d tables are equal. `make run` starts opsdeck to stay; its API is then at http://%s/swagger/index.html", len(tables), s.address)
+	s.view.say("all %d tables are equal. `make run` starts opsdeck to stay; its API is then at http://%s/swagger/index.html", len(tables), s.Address)
 	return nil
 }
 
