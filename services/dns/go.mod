@@ -1,0 +1,16 @@
+module github.com/opsdeck/opsdeck/services/dns
+
+go 1.26.0
+
+require (
+	github.com/miekg/dns v1.1.73
+	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
+	golang.org/x/net v0.61.0
+)
+
+replace golang.org/x/exp => golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba
+
+replace github.com/opsdeck/opsdeck/proto => ../../proto
+
+replace github.com/opsdeck/opsdeck/pkg => ../../pkg
