@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-MODULES := proto pkg services/auth services/replication-jobs gateway deploy/standalone
+MODULES := proto pkg services/auth services/dns services/replication-jobs gateway deploy/standalone
 TOOLS   := $(CURDIR)/bin/tools
 GOLINT  := $(TOOLS)/golangci-lint
 BUF     := $(TOOLS)/buf
