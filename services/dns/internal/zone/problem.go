@@ -1,0 +1,55 @@
+package zone
+
+import (
+	"errors"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+
+	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
+)
+
+// shownProblems is how many broken rules one answer names.
+const shownProblems = 20
+
+// fields says which field of a record a rule is about, where it is not the value.
+var fields = map[rrset.Rule]string{
+	rrset.RuleName: "name", rrset.RuleInZone: "name", rrset.RuleHostName: "name", rrset.RuleWildcard: "name", rrset.RuleService: "name",
+	rrset.RuleType: "type", rrset.RuleTTL: "ttl", rrset.RuleOneTTL: "ttl", rrset.RulePriority: "priority",
+}
+
+// Invalid turns broken rules into a fault that names records and rules, in both languages: RECORD_INVALID. It is nil when there are none.
+func Invalid(problems rrset.Problems) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	wrong := make([]fault.Field, 0, min(len(problems), shownProblems))
+	for _, p := range problems[:min(len(problems), shownProblems)] {
+		field, ok := fields[p.Rule]
+		if !ok {
+			field = "value"
+		}
+		wrong = append(wrong, fault.Field{Name: field, Problem: p.Error(), Chinese: p.Localized()})
+	}
+	f := fault.InvalidFields(wrong...)
+	f.Reason = "RECORD_INVALID"
+	return f
+}
+
+// Parse holds the rules for single records against drafts. Errors: RECORD_INVALID, for all that broke one.
+func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
+	entries := make([]rrset.Entry, 0, len(drafts))
+	var problems rrset.Problems
+	for _, draft := range drafts {
+		e, err := rrset.Parse(d.Name, uint32(d.DefaultTTL), draft) //nolint:gosec // a TTL, at most rrset.MaxTTL
+		var problem *rrset.Problem
+		if errors.As(err, &problem) {
+			problems = append(problems, problem)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, Invalid(problems)
+}
