@@ -4,9 +4,11 @@ go 1.26.0
 
 require (
 	github.com/miekg/dns v1.1.73
+	github.com/opsdeck/opsdeck/pkg v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.61.0
+	golang.org/x/sync v0.24.0
 )
 
 require (

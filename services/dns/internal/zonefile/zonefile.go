@@ -96,8 +96,8 @@ var (
 type input struct {
 	r     io.ByteReader
 	total int
-	width int  // bytes of the current line so far
-	line  int  // lines that have ended
+	width int   // bytes of the current line so far
+	line  int   // lines that have ended
 	err   error // what reading ended with, unless io.EOF
 }
 
