@@ -16,7 +16,8 @@ type Driver interface {
 	// Check reports whether the server can be reached with these credentials and is of a version that is supported.
 	Check(ctx context.Context) error
 
-	// CreateZone makes a zone with its first content, which includes the SOA and NS sets of the apex. Errors: ErrZoneExists.
+	// CreateZone makes a zone with its first content, which includes the SOA and NS sets of the apex. A zone with exactly this content is
+	// taken as made by an earlier call whose answer was lost. Errors: ErrZoneExists, when there is one with other content.
 	CreateZone(ctx context.Context, zone string, sets []rrset.Set) error
 
 	// DeleteZone removes a zone with all it holds. A zone that is not there is no error.

@@ -43,10 +43,14 @@ type Problem struct {
 }
 
 // Error returns the English text.
-func (p *Problem) Error() string { return p.Record + ": " + p.English + " (rule " + string(p.Rule) + ")" }
+func (p *Problem) Error() string {
+	return p.Record + ": " + p.English + " (rule " + string(p.Rule) + ")"
+}
 
 // Localized returns the Chinese text.
-func (p *Problem) Localized() string { return p.Record + "：" + p.Chinese + "（规则 " + string(p.Rule) + "）" }
+func (p *Problem) Localized() string {
+	return p.Record + "：" + p.Chinese + "（规则 " + string(p.Rule) + "）"
+}
 
 // Problems are all broken rules of a zone or of many records. It is an error when it is not empty.
 type Problems []*Problem

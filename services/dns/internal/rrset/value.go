@@ -115,6 +115,9 @@ func parseAddress(typ, text string) (dns.RR, *Problem) {
 	if err != nil || !addr.Is6() || addr.Zone() != "" {
 		return nil, broken(RuleValue, "%s is not an IPv6 address", "%s 不是 IPv6 地址", show(text))
 	}
+	if addr.Is4In6() {
+		return nil, broken(RuleValue, "%s is an IPv4 address in IPv6 form, which no client can use: write an A record", "%s 是 IPv6 形式的 IPv4 地址，客户端无法使用：请使用 A 记录", show(text))
+	}
 	return &dns.AAAA{Hdr: header(typ), AAAA: addr.AsSlice()}, nil
 }
 
