@@ -14,6 +14,9 @@ import (
 // MenuPrefix begins the right to a menu action; the action's uri follows.
 const MenuPrefix = "menu:"
 
+// AdminRight is the right of who has the role admin.
+const AdminRight = "admin"
+
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"
 

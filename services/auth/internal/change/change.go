@@ -69,7 +69,7 @@ func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx 
 			return err
 		}
 		var err error
-		if change.By, err = rights.Of(ctx, tx, caller, change.Now); err != nil {
+		if change.By, err = callerRights(ctx, tx, caller, change.Now); err != nil {
 			return err
 		}
 		if err := change.By.ReachTenant(tenant); err != nil {
@@ -77,6 +77,39 @@ func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx 
 		}
 		return do(ctx, change)
 	})
+}
+
+// callerRights reads the rights of the caller in full, as Cover needs them; those of an administrator are full by themselves.
+func callerRights(ctx context.Context, tx pgx.Tx, caller authn.Principal, now time.Time) (rights.Rights, error) {
+	r, err := rights.Of(ctx, tx, caller, now)
+	if err == nil && !r.Admin() {
+		r.Grants, err = rights.OfUser(ctx, tx, r.UserID)
+	}
+	return r, err
+}
+
+// CoverUser refuses a user who may do more than the caller: ABOVE_CALLER.
+func (c *Change) CoverUser(ctx context.Context, id int64, name string) error {
+	if c.By.Admin() {
+		return nil
+	}
+	g, err := rights.OfUser(ctx, c.Tx, id)
+	if err != nil {
+		return err
+	}
+	return c.By.Cover("user "+name, g)
+}
+
+// CoverRole refuses a role that gives more than the caller has: ABOVE_CALLER.
+func (c *Change) CoverRole(ctx context.Context, id int64, name string) error {
+	if c.By.Admin() {
+		return nil
+	}
+	g, err := rights.OfRole(ctx, c.Tx, id)
+	if err != nil {
+		return err
+	}
+	return c.By.Cover("the role "+name, g)
 }
 
 func (c *Change) begin(ctx context.Context) error {

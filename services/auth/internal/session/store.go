@@ -35,11 +35,11 @@ type store struct{ pool *pgxpool.Pool }
 // person returns nil when there is none.
 func (s store) person(ctx context.Context, who account) (*person, error) {
 	rows, _ := s.pool.Query(ctx, `
-		SELECT u.id, t.name AS tenant, u.username, r.name AS role, u.password_hash, u.password_set_at,
+		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.password_hash, u.password_set_at,
 		       u.status = 'enabled' AS enabled
 		  FROM auth.users u
 		  JOIN auth.tenants t ON t.id = u.tenant_id
-		  JOIN auth.roles r ON r.id = u.role_id
+		  LEFT JOIN auth.roles r ON r.id = u.role_id
 		 WHERE t.name = $1 AND lower(u.username) = lower($2)`, who.tenant, who.username) // the error comes again below
 	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[person])
 	if errors.Is(err, pgx.ErrNoRows) {
