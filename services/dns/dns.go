@@ -25,11 +25,15 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/audit"
 	"github.com/opsdeck/opsdeck/services/dns/internal/domain"
+	"github.com/opsdeck/opsdeck/services/dns/internal/drift"
 	"github.com/opsdeck/opsdeck/services/dns/internal/migrations"
+	"github.com/opsdeck/opsdeck/services/dns/internal/plan"
 	"github.com/opsdeck/opsdeck/services/dns/internal/push"
 	"github.com/opsdeck/opsdeck/services/dns/internal/record"
+	"github.com/opsdeck/opsdeck/services/dns/internal/request"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 	"github.com/opsdeck/opsdeck/services/dns/internal/server"
+	"github.com/opsdeck/opsdeck/services/dns/internal/upkeep"
 	"github.com/opsdeck/opsdeck/services/dns/internal/zone"
 )
 
@@ -126,6 +130,7 @@ type parts struct {
 	drivers *server.Drivers
 	pusher  *push.Pusher
 	changer *zone.Changer
+	checker *drift.Checker
 }
 
 func open(cfg Config, svc *app.Service) (p parts, err error) {
@@ -139,15 +144,19 @@ func open(cfg Config, svc *app.Service) (p parts, err error) {
 	settler := zone.Settler{Queue: inserts, Now: time.Now}
 	p.pusher = push.New(svc.Pool, p.drivers, settler, svc.Log, max(1, int(cfg.DatabaseConns)/2))
 	p.changer = &zone.Changer{Pool: svc.Pool, Queue: inserts, Pusher: p.pusher, Wait: cfg.PushWait, Now: time.Now}
+	p.checker = &drift.Checker{
+		Pool: svc.Pool, Pusher: p.pusher, Drivers: p.drivers, Queue: inserts, Log: svc.Log.Named("drift"), Full: cfg.DriftFull, Now: time.Now,
+	}
 	return p, nil
 }
 
-// queue carries events to NATS and pushes changes that no caller saw pushed.
+// queue carries events to NATS, pushes changes that no caller saw pushed, looks for drift and forgets old changes.
 func (p parts) queue(cfg Config, svc *app.Service) (*jobs.Client, error) {
 	workers := river.NewWorkers()
 	bus.AddWorker(workers, svc.Bus)
 	p.pusher.AddWorker(workers)
-	return jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{StopWait: cfg.Drain})
+	periodic := []*river.PeriodicJob{p.checker.Schedule(workers, cfg.DriftInterval), upkeep.Schedule(workers, svc.Pool, cfg.KeepChanges)}
+	return jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{Periodic: periodic, StopWait: cfg.Drain})
 }
 
 func (p parts) register(cfg Config, svc *app.Service, grpcServer grpc.ServiceRegistrar) error {
@@ -158,7 +167,10 @@ func (p parts) register(cfg Config, svc *app.Service, grpcServer grpc.ServiceReg
 	dnsv1.RegisterServerServiceServer(grpcServer, server.NewService(p.changer, p.drivers, svc.Sealer))
 	dnsv1.RegisterDomainServiceServer(grpcServer, domain.NewService(p.changer, p.drivers, domain.Defaults{TTL: cfg.DefaultTTL, NameServers: names}))
 	dnsv1.RegisterRecordServiceServer(grpcServer, record.NewService(p.changer))
+	dnsv1.RegisterChangeServiceServer(grpcServer, plan.NewService(p.changer, cfg.Threshold))
+	dnsv1.RegisterDriftServiceServer(grpcServer, drift.NewService(p.changer, p.checker))
 	dnsv1.RegisterOperationServiceServer(grpcServer, audit.NewService(svc.Pool))
+	dnsv1.RegisterRequestServiceServer(grpcServer, request.NewService(p.changer))
 	return nil
 }
 

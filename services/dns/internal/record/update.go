@@ -58,7 +58,7 @@ func find(ctx context.Context, e *zone.Edit, r *dnsv1.UpdateRecordRequest) (zone
 	if r.Name == nil || r.Type == nil {
 		return zone.Row{}, ambiguous("name and type must name the record when there is no id", "没有 id 时必须给出 name 和 type")
 	}
-	key, err := parseKey(e.Domain, r.GetName(), r.GetType())
+	key, err := zone.ParseKey(e.Domain, r.GetName(), r.GetType())
 	if err != nil {
 		return zone.Row{}, err
 	}
@@ -80,21 +80,6 @@ func ambiguous(english, chinese string) error {
 	f := fault.Invalid("id", "%s", english).Chinese("%s", chinese)
 	f.Reason = "RECORD_AMBIGUOUS"
 	return f
-}
-
-// samples are values that pass the rules of their type, for when only a name and a type are to be held against them.
-var samples = map[string]string{
-	"A": "192.0.2.1", "AAAA": "2001:db8::1", "CNAME": "a.example.", "MX": "0 a.example.", "NS": "a.example.", "TXT": "a",
-	"SRV": "0 0 1 a.example.", "CAA": `0 issue "a.example"`, "PTR": "a.example.", "SOA": "a.example. b.example. 1 2 3 4 5",
-}
-
-// parseKey returns the canonical key of a set. Errors: RECORD_INVALID.
-func parseKey(d zone.Domain, name, typ string) (rrset.Key, error) {
-	entries, err := zone.Parse(d, []rrset.Draft{{Name: name, Type: typ, Value: samples[strings.ToUpper(typ)]}})
-	if err != nil {
-		return rrset.Key{}, err
-	}
-	return entries[0].Key, nil
 }
 
 // updated returns what a record becomes; the set that it joins is loaded.

@@ -7,6 +7,9 @@ import (
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
 
+// Check holds the rules about records that stand together against an edit that is not to be written. Errors: RECORD_INVALID.
+func (e *Edit) Check(ctx context.Context) error { return e.check(ctx, e.delta()) }
+
 // check holds the rules about records that stand together against the names that change. Errors: RECORD_INVALID.
 func (e *Edit) check(ctx context.Context, d delta) error {
 	touched := d.touched(e.before)

@@ -66,6 +66,35 @@ func (e *Edit) put(r Row) {
 // At returns the loaded records of a set.
 func (e *Edit) At(key rrset.Key) []Row { return slices.Clone(e.now[key]) }
 
+// Set returns a loaded set as it will be; nil when there is none.
+func (e *Edit) Set(key rrset.Key) *rrset.Set { return setsOf(e.now[key])[key] }
+
+// LoadAll reads all records of the domain. Errors: DOMAIN_TOO_LARGE when it has more than limit.
+func (e *Edit) LoadAll(ctx context.Context, limit int) error {
+	rows, err := AllRows(ctx, e.tx, e.Domain, limit)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		e.loaded[r.Name] = true
+		e.before[r.ID] = r
+		e.put(r)
+	}
+	return nil
+}
+
+// Keys returns the keys of all loaded sets, in canonical order.
+func (e *Edit) Keys() []rrset.Key {
+	keys := make([]rrset.Key, 0, len(e.now))
+	for key, rows := range e.now {
+		if len(rows) > 0 {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, rrset.Key.Compare)
+	return keys
+}
+
 // Row returns a loaded record. Errors: RECORD_NOT_FOUND.
 func (e *Edit) Row(id int64) (Row, error) {
 	if r := e.row(id); r != nil {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
@@ -52,4 +53,19 @@ func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, Invalid(problems)
+}
+
+// samples are values that pass the rules of their type, for when only a name and a type are to be held against them.
+var samples = map[string]string{
+	"A": "192.0.2.1", "AAAA": "2001:db8::1", "CNAME": "a.example.", "MX": "0 a.example.", "NS": "a.example.", "TXT": "a",
+	"SRV": "0 0 1 a.example.", "CAA": `0 issue "a.example"`, "PTR": "a.example.", "SOA": "a.example. b.example. 1 2 3 4 5",
+}
+
+// ParseKey returns the canonical key of a set. Errors: RECORD_INVALID.
+func ParseKey(d Domain, name, typ string) (rrset.Key, error) {
+	entries, err := Parse(d, []rrset.Draft{{Name: name, Type: typ, Value: samples[strings.ToUpper(typ)]}})
+	if err != nil {
+		return rrset.Key{}, err
+	}
+	return entries[0].Key, nil
 }

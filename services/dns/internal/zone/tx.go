@@ -132,6 +132,15 @@ func (t *Tx) Edit(ctx context.Context, ref Ref, kind string) (*Edit, error) {
 	return t.edit(d, kind, nil), nil
 }
 
+// View is Edit for somebody who only wants to see what an edit would do: it must not be finished. Errors: DOMAIN_NOT_FOUND.
+func (t *Tx) View(ctx context.Context, ref Ref) (*Edit, error) {
+	d, err := Find(ctx, t, t.reach, ref)
+	if err != nil {
+		return nil, err
+	}
+	return t.edit(d, Records, nil), nil
+}
+
 // Lock locks a domain in reach, for a caller who may change it. Errors: DOMAIN_NOT_FOUND, FORBIDDEN.
 func (t *Tx) Lock(ctx context.Context, ref Ref) (Domain, error) {
 	d, err := lock(ctx, t, t.reach, ref)
