@@ -57,7 +57,7 @@ func (*Named) path(dir, name string) string { return filepath.Join(dir, name) }
 
 // write writes keys and configuration.
 func (n *Named) write() error {
-	if err := os.MkdirAll(n.Zones(), 0o750); err != nil {
+	if err := os.MkdirAll(n.path(n.Zones(), "opsdeck"), 0o750); err != nil { // the agent's, but named must own it
 		return err
 	}
 	n.update = newKey("opsdeck")
