@@ -27,24 +27,27 @@ func (d *Driver) Apply(ctx context.Context, zone string, changes []rrset.Change)
 		return nil
 	}
 	parts := nameserver.Split(changes, func(c rrset.Change) int { return size(zone, c) }, maxUpdate)
+	p := push{driver: d, zone: zone}
 	if len(parts) > 1 {
 		var err error
-		if parts, err = d.pending(ctx, zone, parts); err != nil {
+		if parts, err = p.pending(ctx, parts); err != nil {
 			return err
 		}
 	}
-	return nameserver.Push(ctx, parts, func(ctx context.Context, part []rrset.Change) error { return d.part(ctx, zone, part) })
+	return nameserver.Push(ctx, parts, p.part)
 }
 
-// pending compares all parts with one transfer of the zone, before anything is written, and leaves out those that are made already.
-func (d *Driver) pending(ctx context.Context, zone string, parts [][]rrset.Change) ([][]rrset.Change, error) {
-	var keys []rrset.Key
-	for _, part := range parts {
-		for _, c := range part {
-			keys = append(keys, c.Key())
-		}
-	}
-	found, err := d.read(ctx, zone, keys)
+// push is one Apply. soa is that of the zone in the state that the changes were last compared with, counted on with every update of ours;
+// nil when nothing was read.
+type push struct {
+	driver *Driver
+	zone   string
+	soa    *dns.SOA
+}
+
+// pending compares all parts with one reading of the zone, before anything is written, and leaves out those that are made already.
+func (p *push) pending(ctx context.Context, parts [][]rrset.Change) ([][]rrset.Change, error) {
+	found, err := p.read(ctx, slices.Concat(parts...))
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +64,19 @@ func (d *Driver) pending(ctx context.Context, zone string, parts [][]rrset.Chang
 	return pending, nil
 }
 
+// read returns what stands under the names that change; the zone is at soa or later.
+func (p *push) read(ctx context.Context, changes []rrset.Change) (content, error) {
+	var err error
+	if p.soa, err = p.driver.soa(ctx, p.zone); err != nil {
+		return nil, err
+	}
+	keys := make([]rrset.Key, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key()
+	}
+	return p.driver.read(ctx, p.zone, keys)
+}
+
 func judge(changes []rrset.Change, found content) (done bool, err error) {
 	done, err = nameserver.Judge(changes, found)
 	if err == nil && !done {
@@ -71,21 +87,11 @@ func judge(changes []rrset.Change, found content) (done bool, err error) {
 
 // part makes changes that fit into one update. Creations alone need no reading: their prerequisites say all. Whenever named finds one
 // of them broken, the names are read to see what stands there.
-func (d *Driver) part(ctx context.Context, zone string, changes []rrset.Change) error {
-	var keys []rrset.Key
-	onlyNew := true
-	for _, c := range changes {
-		keys = append(keys, c.Key())
-		onlyNew = onlyNew && c.Before.Live() == nil
-	}
+func (p *push) part(ctx context.Context, changes []rrset.Change) error {
+	unread := p.soa == nil && slices.ContainsFunc(changes, func(c rrset.Change) bool { return c.Before.Live() != nil })
 	for attempt := range attempts {
-		var soa *dns.SOA
-		if !onlyNew || attempt > 0 {
-			var err error
-			if soa, err = d.soa(ctx, zone); err != nil {
-				return err
-			}
-			found, err := d.read(ctx, zone, keys)
+		if unread || attempt > 0 {
+			found, err := p.read(ctx, changes)
 			if err != nil {
 				return err
 			}
@@ -93,16 +99,22 @@ func (d *Driver) part(ctx context.Context, zone string, changes []rrset.Change) 
 				return err
 			}
 		}
-		update, err := message(zone, soa, changes)
+		update, err := message(p.zone, p.soa, changes)
 		if err != nil {
 			return err
 		}
-		rcode, err := d.update(ctx, zone, update)
-		if err != nil || rcode == dns.RcodeSuccess {
+		rcode, err := p.driver.update(ctx, p.zone, update)
+		if err != nil {
 			return err
 		}
+		if rcode == dns.RcodeSuccess {
+			if p.soa != nil {
+				p.soa.Serial++ // if named counts otherwise, the next part reads again
+			}
+			return nil
+		}
 	}
-	return &nameserver.Unreachable{Server: d.api.Host(), Doing: "change the zone " + zone, Cause: errors.New("others change the zone all the time")}
+	return &nameserver.Unreachable{Server: p.driver.api.Host(), Doing: "change the zone " + p.zone, Cause: errors.New("others change the zone all the time")}
 }
 
 // update sends an update and returns its rcode: success, or which kind of prerequisite is broken.
