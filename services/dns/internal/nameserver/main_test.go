@@ -25,6 +25,10 @@ type rig struct {
 	addr     string            // of DNS
 	stranger nameserver.Driver // has the wrong credentials
 	lost     nameserver.Driver // asks where nobody answers
+	server   interface {
+		Kill() error
+		Restart(ctx context.Context) error
+	}
 }
 
 // rigs starts one server of each make.
@@ -41,7 +45,7 @@ var rigs = map[string]func(t *testing.T) rig{
 		cfg := bind.Config{Endpoint: agent.URL(), Token: agent.Token(), Key: key}
 		stranger, lost := cfg, cfg
 		stranger.Key.Secret, lost.Endpoint = []byte("not the secret of this server"), "http://127.0.0.1:1/"
-		return rig{Driver: bindDriver(t, cfg), addr: s.Addr(), stranger: bindDriver(t, stranger), lost: bindDriver(t, lost)}
+		return rig{Driver: bindDriver(t, cfg), server: s, addr: s.Addr(), stranger: bindDriver(t, stranger), lost: bindDriver(t, lost)}
 	},
 	"powerdns": func(t *testing.T) rig {
 		s, err := dnstest.StartPowerDNS(t.Context(), directory(t))
@@ -50,7 +54,7 @@ var rigs = map[string]func(t *testing.T) rig{
 		cfg := powerdns.Config{Endpoint: s.URL(), APIKey: s.APIKey(), Native: true}
 		stranger, lost := cfg, cfg
 		stranger.APIKey, lost.Endpoint = "wrong", "http://127.0.0.1:1/"
-		return rig{Driver: powerDNS(t, cfg), addr: s.Addr(), stranger: powerDNS(t, stranger), lost: powerDNS(t, lost)}
+		return rig{Driver: powerDNS(t, cfg), server: s, addr: s.Addr(), stranger: powerDNS(t, stranger), lost: powerDNS(t, lost)}
 	},
 }
 
