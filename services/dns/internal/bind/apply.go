@@ -45,8 +45,14 @@ type push struct {
 	soa    *dns.SOA
 }
 
-// pending compares all parts with one reading of the zone, before anything is written, and leaves out those that are made already.
+// pending compares all parts with the zone, before anything is written, and leaves out those that are made already. Creations alone are
+// compared by named, the others with one reading.
 func (p *push) pending(ctx context.Context, parts [][]rrset.Change) ([][]rrset.Change, error) {
+	if !slices.ContainsFunc(parts, touchesExisting) {
+		if free, err := p.free(ctx, parts); free || err != nil {
+			return parts, err
+		}
+	}
 	found, err := p.read(ctx, slices.Concat(parts...))
 	if err != nil {
 		return nil, err
@@ -62,6 +68,26 @@ func (p *push) pending(ctx context.Context, parts [][]rrset.Change) ([][]rrset.C
 		}
 	}
 	return pending, nil
+}
+
+// free asks named whether every prerequisite holds, by updates that update nothing.
+func (p *push) free(ctx context.Context, parts [][]rrset.Change) (bool, error) {
+	for _, part := range parts {
+		probe, err := message(p.zone, nil, part)
+		if err != nil {
+			return false, err
+		}
+		probe.Ns = nil
+		if rcode, err := p.driver.update(ctx, p.zone, probe); err != nil || rcode != dns.RcodeSuccess {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// touchesExisting reports whether a change is made from something, so that its TTL must be compared.
+func touchesExisting(changes []rrset.Change) bool {
+	return slices.ContainsFunc(changes, func(c rrset.Change) bool { return c.Before.Live() != nil })
 }
 
 // read returns what stands under the names that change; the zone is at soa or later.
@@ -88,7 +114,7 @@ func judge(changes []rrset.Change, found content) (done bool, err error) {
 // part makes changes that fit into one update. Creations alone need no reading: their prerequisites say all. Whenever named finds one
 // of them broken, the names are read to see what stands there.
 func (p *push) part(ctx context.Context, changes []rrset.Change) error {
-	unread := p.soa == nil && slices.ContainsFunc(changes, func(c rrset.Change) bool { return c.Before.Live() != nil })
+	unread := p.soa == nil && touchesExisting(changes)
 	for attempt := range attempts {
 		if unread || attempt > 0 {
 			found, err := p.read(ctx, changes)

@@ -26,6 +26,11 @@ type content map[rrset.Key]*rrset.Set
 
 // Transfer reads the zone by AXFR.
 func (d *Driver) Transfer(ctx context.Context, zone string, yield func(rrset.Set) error) error {
+	return d.transfer(ctx, zone, func(string) bool { return true }, yield)
+}
+
+// transfer yields the sets of the wanted names, which come as named writes them.
+func (d *Driver) transfer(ctx context.Context, zone string, wanted func(name string) bool, yield func(rrset.Set) error) error {
 	if _, err := d.soa(ctx, zone); err != nil { // a refused transfer does not tell that there is no zone
 		return err
 	}
@@ -48,7 +53,7 @@ func (d *Driver) Transfer(ctx context.Context, zone string, yield func(rrset.Set
 	if err != nil {
 		return d.unreachable(addr, doing, err)
 	}
-	g := grouper{yield: yield}
+	g := grouper{wanted: wanted, yield: yield}
 	var failed error
 	for envelope := range envelopes { // drained to its end, or its sender would wait for ever
 		if failed != nil {
@@ -79,13 +84,17 @@ func (d *Driver) notTransferred(ctx context.Context, addr, doing string, cause e
 
 // grouper makes sets of records that come one after the other; named sends those of a set together.
 type grouper struct {
-	yield func(rrset.Set) error
-	set   rrset.Set
-	soa   bool // the first one has been seen; the last record of a transfer repeats it
+	wanted func(name string) bool
+	yield  func(rrset.Set) error
+	set    rrset.Set
+	soa    bool // the first one has been seen; the last record of a transfer repeats it
 }
 
 func (g *grouper) add(records []dns.RR) error {
 	for _, rr := range records {
+		if !g.wanted(rr.Header().Name) {
+			continue
+		}
 		e := rrset.FromRR(rr)
 		if e.Type == "SOA" {
 			if g.soa {
@@ -152,10 +161,9 @@ func (d *Driver) read(ctx context.Context, zone string, keys []rrset.Key) (conte
 		}
 	}
 	found := content{}
-	return found, d.Transfer(ctx, zone, func(s rrset.Set) error {
-		if names[s.Name] != nil {
-			found[s.Key] = &s
-		}
+	wanted := func(name string) bool { return names[dns.CanonicalName(name)] != nil }
+	return found, d.transfer(ctx, zone, wanted, func(s rrset.Set) error {
+		found[s.Key] = &s
 		return nil
 	})
 }
