@@ -95,6 +95,8 @@ func text(rules *validate.StringRules) string {
 		return "nobody@example.com"
 	case rules.GetUri():
 		return "http://127.0.0.1:1/"
+	case rules.GetUuid():
+		return "00000000-0000-4000-8000-000000000000"
 	case rules.GetIp(), rules.GetIpv4():
 		return "192.0.2.1"
 	}
