@@ -31,6 +31,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/node"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/placement"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/validation"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/wake"
 )
 
@@ -107,6 +108,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	replicationv1.RegisterMonitorServiceServer(server, monitor.NewService(svc.Pool))
 	replicationv1.RegisterNodeServiceServer(server, node.NewService(svc.Pool, cfg.Lease))
 	replicationv1.RegisterMySQLServiceServer(server, instance.NewService(key, svc.Log))
+	replicationv1.RegisterValidationServiceServer(server, validation.NewService(key, svc.Log))
 	replicationv1.RegisterWorkerServiceServer(server, placements)
 	return svc.Serve(ctx, server, queue.Run, placements.Run)
 }
