@@ -43,6 +43,7 @@ var dtle = &Dialect{
 		auth + ".RoleService.DeleteRole":               {aliases: map[string]string{"username": "name"}},
 		replication + ".ValidationService.ValidateJob": {aliases: map[string]string{"job_name": "job_id"}},
 	},
+	questions: map[string]string{"/v2/validation/job": "job_config"},
 	detours: map[string]Detour{
 		"POST /v2/user/create": {"POST /v2/role/create", isRole},
 		"POST /v2/user/update": {"POST /v2/role/update", isRole},
