@@ -43,7 +43,7 @@ func StartNamed(ctx context.Context, dir string) (*Named, error) {
 		return nil, err
 	}
 	n := &Named{port: ports[0], control: ports[1], statistics: ports[2]}
-	n.process = process{name: "named", dir: dir, args: []string{"-f", "-c", n.path(dir, "named.conf")}}
+	n.process = process{name: "named", dir: dir, args: []string{"-g", "-c", n.path(dir, "named.conf")}}
 	if err := n.write(); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (*Named) path(dir, name string) string { return filepath.Join(dir, name) }
 
 // write writes keys and configuration.
 func (n *Named) write() error {
-	if err := os.MkdirAll(n.Zones(), 0o750); err != nil {
+	if err := os.MkdirAll(n.path(n.Zones(), "opsdeck"), 0o750); err != nil { // the agent's, but named must own it
 		return err
 	}
 	n.update = newKey("opsdeck")
@@ -88,18 +88,12 @@ func newKey(name string) keyfile.Key {
 // Restart starts a stopped or killed server again, on the same ports and data. It returns when the server answers.
 func (n *Named) Restart(ctx context.Context) error { return n.start(ctx, n.ready) }
 
-func (n *Named) ready(ctx context.Context) error {
-	question := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
-	question.Question[0].Qclass = dns.ClassCHAOS
-	_, err := dns.ExchangeContext(ctx, question, n.Addr())
-	if err != nil {
-		return err
+// ready reports when all zones are loaded, which named tells its log only: before that it answers SERVFAIL for them.
+func (n *Named) ready(context.Context) error {
+	if !strings.Contains(n.logged(), " running\n") {
+		return errors.New("named is not running yet")
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", n.ControlAddr())
-	if err != nil {
-		return err
-	}
-	return conn.Close()
+	return nil
 }
 
 // Stop ends the server in order.

@@ -28,6 +28,7 @@ type process struct {
 	account *syscall.Credential // nil: the current user's
 	exited  chan struct{}
 	running *os.Process
+	begin   int64 // size of the log when the server was started last
 }
 
 // start starts the server and returns when ready says so. The server dies with this process.
@@ -36,6 +37,11 @@ func (p *process) start(ctx context.Context, ready func(context.Context) error) 
 	if err != nil {
 		return err
 	}
+	info, err := log.Stat()
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	p.begin = info.Size()
 	cmd := exec.Command(binary(p.name), p.args...) //nolint:gosec,noctx // the server outlives ctx, which bounds only its start
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.account, Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -98,13 +104,19 @@ func (p *process) end(signal syscall.Signal) error {
 
 func (p *process) log() string { return filepath.Join(p.dir, p.name+".log") }
 
-func (p *process) logTail() string {
-	const most = 2000
+// logged is what the server has said since it was started.
+func (p *process) logged() string {
 	log, err := os.ReadFile(p.log())
 	if err != nil {
 		return err.Error()
 	}
-	return string(log[max(0, len(log)-most):])
+	return string(log[min(p.begin, int64(len(log))):])
+}
+
+func (p *process) logTail() string {
+	const most = 2000
+	log := p.logged()
+	return log[max(0, len(log)-most):]
 }
 
 // binary returns the path of a program, "" if there is none; Debian keeps servers outside a user's PATH.

@@ -144,15 +144,14 @@ func Code(err error) int {
 	return 0
 }
 
-// Check returns nil for a status 2xx, *nameserver.Unreachable for 429, 502, 503 and 504, which pass, and otherwise *Status. It reads the
-// beginning of the body.
+// Check returns nil for a status 2xx, *nameserver.Unreachable for 429 and 5xx, which may pass (PowerDNS answers 500 while its database
+// is locked), and otherwise *Status. It reads the beginning of the body.
 func (c *Client) Check(response *http.Response, doing string) error {
 	if response.StatusCode/100 == 2 {
 		return nil
 	}
 	text := message(response.Body)
-	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode/100 == 5 {
 		return c.Unreachable(doing, fmt.Errorf("status %d: %s", response.StatusCode, text))
 	}
 	reason := fmt.Sprintf("status %d: %s", response.StatusCode, text)

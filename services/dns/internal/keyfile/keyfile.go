@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/opsdeck/opsdeck/pkg/secret"
 )
 
 // Key is a shared secret with the name both sides know it by.
@@ -21,6 +23,36 @@ type Key struct {
 	Name      string // canonical, with a trailing dot: "opsdeck."
 	Algorithm string // of the dns package, for instance dns.HmacSHA256
 	Secret    []byte
+}
+
+// FromSecret returns the hmac-sha256 key of a name and a base64 secret, as they come in a request. The name may be empty, for one that is
+// told by the other side. Errors do not quote the secret.
+func FromSecret(name string, text secret.Text) (Key, error) {
+	key := Key{Algorithm: dns.HmacSHA256}
+	if name != "" {
+		if _, ok := dns.IsDomainName(name); !ok || name == "." {
+			return Key{}, errBadName
+		}
+		key.Name = dns.CanonicalName(name)
+	}
+	var err error
+	if key.Secret, err = decode(text.Reveal()); err != nil {
+		return Key{}, err
+	}
+	return key, nil
+}
+
+var (
+	errBadName   = errors.New("the name of the key is no domain name")
+	errBadSecret = fmt.Errorf("the secret is not base64 of %d bytes or more", minSecret)
+)
+
+func decode(text string) ([]byte, error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) < minSecret {
+		return nil, errBadSecret
+	}
+	return raw, nil
 }
 
 // String hides the secret.
@@ -74,8 +106,8 @@ func Parse(text string) (Key, error) {
 			}
 		case "secret":
 			var err error
-			if key.Secret, err = base64.StdEncoding.DecodeString(p.next()); err != nil || len(key.Secret) < minSecret {
-				p.fail(fmt.Sprintf("the secret is not base64 of %d bytes or more", minSecret))
+			if key.Secret, err = decode(p.next()); err != nil {
+				p.fail(err.Error())
 			}
 		default:
 			p.fail("there is something else than algorithm and secret in the key")
@@ -88,7 +120,7 @@ func Parse(text string) (Key, error) {
 		p.fail("there is more than one key")
 	}
 	if _, ok := dns.IsDomainName(name); !ok || name == "" || name == "." {
-		p.fail("the name of the key is no domain name")
+		p.fail(errBadName.Error())
 	}
 	if key.Algorithm == "" || key.Secret == nil {
 		p.fail("the key has no algorithm or no secret")

@@ -10,6 +10,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/opsdeck/opsdeck/services/dns/dnstest"
+	"github.com/opsdeck/opsdeck/services/dns/internal/bind"
+	"github.com/opsdeck/opsdeck/services/dns/internal/keyfile"
 	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/powerdns"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
@@ -23,10 +25,28 @@ type rig struct {
 	addr     string            // of DNS
 	stranger nameserver.Driver // has the wrong credentials
 	lost     nameserver.Driver // asks where nobody answers
+	server   interface {
+		Kill() error
+		Restart(ctx context.Context) error
+	}
 }
 
 // rigs starts one server of each make.
 var rigs = map[string]func(t *testing.T) rig{
+	"bind": func(t *testing.T) rig {
+		s, err := dnstest.StartNamed(t.Context(), directory(t))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Stop()) })
+		agent, err := dnstest.StartAgent(t.Context(), s)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, agent.Stop()) })
+		key, err := keyfile.Read(s.UpdateKeyFile())
+		require.NoError(t, err)
+		cfg := bind.Config{Endpoint: agent.URL(), Token: agent.Token(), Key: key}
+		stranger, lost := cfg, cfg
+		stranger.Key.Secret, lost.Endpoint = []byte("not the secret of this server"), "http://127.0.0.1:1/"
+		return rig{Driver: bindDriver(t, cfg), server: s, addr: s.Addr(), stranger: bindDriver(t, stranger), lost: bindDriver(t, lost)}
+	},
 	"powerdns": func(t *testing.T) rig {
 		s, err := dnstest.StartPowerDNS(t.Context(), directory(t))
 		require.NoError(t, err)
@@ -34,13 +54,21 @@ var rigs = map[string]func(t *testing.T) rig{
 		cfg := powerdns.Config{Endpoint: s.URL(), APIKey: s.APIKey(), Native: true}
 		stranger, lost := cfg, cfg
 		stranger.APIKey, lost.Endpoint = "wrong", "http://127.0.0.1:1/"
-		return rig{Driver: powerDNS(t, cfg), addr: s.Addr(), stranger: powerDNS(t, stranger), lost: powerDNS(t, lost)}
+		return rig{Driver: powerDNS(t, cfg), server: s, addr: s.Addr(), stranger: powerDNS(t, stranger), lost: powerDNS(t, lost)}
 	},
 }
 
 func powerDNS(t *testing.T, cfg powerdns.Config) *powerdns.Driver {
 	t.Helper()
 	d, err := powerdns.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return d
+}
+
+func bindDriver(t *testing.T, cfg bind.Config) *bind.Driver {
+	t.Helper()
+	d, err := bind.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
 	return d
@@ -121,7 +149,8 @@ func content(t *testing.T, d nameserver.Driver, zone string) map[rrset.Key]rrset
 	t.Helper()
 	all := map[rrset.Key]rrset.Set{}
 	require.NoError(t, d.Transfer(t.Context(), zone, func(s rrset.Set) error {
-		require.NotContains(t, all, s.Key)
+		_, twice := all[s.Key]
+		require.False(t, twice, s.Key)
 		s.Sort()
 		all[s.Key] = s
 		return nil

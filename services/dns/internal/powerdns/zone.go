@@ -10,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/endpoint"
+	"github.com/opsdeck/opsdeck/services/dns/internal/jsonstream"
 	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
@@ -92,7 +93,7 @@ func (d *Driver) Serial(ctx context.Context, zone string) (serial uint32, found 
 func (d *Driver) Zones(ctx context.Context, yield func(zone string) error) error {
 	request := endpoint.Request{Method: http.MethodGet, Path: "api/v1/servers/localhost/zones", Query: url.Values{"dnssec": {"false"}}, Doing: "list its zones"}
 	return d.stream(ctx, request, func(answer *json.Decoder) error {
-		return each(answer, func() error {
+		return jsonstream.Each(answer, func() error {
 			var info zoneInfo
 			if err := answer.Decode(&info); err != nil || !info.ours() {
 				return err
@@ -107,7 +108,7 @@ func (d *Driver) Transfer(ctx context.Context, zone string, yield func(rrset.Set
 	request := endpoint.Request{Method: http.MethodGet, Path: zonePath(zone), Doing: "read the content of the zone " + zone}
 	info := zoneInfo{Kind: native}
 	err := d.stream(ctx, request, func(answer *json.Decoder) error {
-		return fields(answer, func(name string) error {
+		return jsonstream.Fields(answer, func(name string) error {
 			switch name {
 			case "kind": // comes in front of the content
 				return answer.Decode(&info.Kind)
@@ -115,7 +116,7 @@ func (d *Driver) Transfer(ctx context.Context, zone string, yield func(rrset.Set
 				if !info.ours() {
 					return caller(nameserver.ErrZoneUnknown)
 				}
-				return each(answer, func() error {
+				return jsonstream.Each(answer, func() error {
 					var w wireSet
 					if err := answer.Decode(&w); err != nil {
 						return err
@@ -123,8 +124,7 @@ func (d *Driver) Transfer(ctx context.Context, zone string, yield func(rrset.Set
 					return caller(yield(w.set()))
 				})
 			}
-			var other json.RawMessage
-			return answer.Decode(&other)
+			return jsonstream.Skip(answer)
 		})
 	})
 	return unknown(err)
@@ -160,36 +160,4 @@ func (d *Driver) stream(ctx context.Context, request endpoint.Request, read func
 		return d.api.Unreachable(request.Doing, fmt.Errorf("unusable answer: %w", err))
 	}
 	return nil
-}
-
-// each walks an array; item decodes one element.
-func each(answer *json.Decoder, item func() error) error { return walk(answer, '[', item) }
-
-// fields walks an object; field decodes the value of one name.
-func fields(answer *json.Decoder, field func(name string) error) error {
-	return walk(answer, '{', func() error {
-		token, err := answer.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := token.(string) // the decoder lets only strings stand here
-		return field(name)
-	})
-}
-
-func walk(answer *json.Decoder, open json.Delim, item func() error) error {
-	token, err := answer.Token()
-	if err != nil {
-		return err
-	}
-	if token != open {
-		return fmt.Errorf("%v stands where %v should", token, open)
-	}
-	for answer.More() {
-		if err := item(); err != nil {
-			return err
-		}
-	}
-	_, err = answer.Token()
-	return err
 }
