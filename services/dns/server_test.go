@@ -33,6 +33,17 @@ var backends = []backend{
 		t.Cleanup(func() { _ = p.Kill() }) // stopped already in some tests
 		return p, &dnsv1.CreateServerRequest{Type: "powerdns", ApiEndpoint: p.URL(), ApiKey: p.APIKey().Reveal()}
 	}},
+	{"bind", func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest) {
+		n, err := dnstest.StartNamed(t.Context(), shortDir(t))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = n.Kill() }) // stopped already in some tests
+		agent, err := dnstest.StartAgent(t.Context(), n)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, agent.Stop()) })
+		return n, &dnsv1.CreateServerRequest{
+			Type: "bind", ApiEndpoint: agent.URL(), AgentToken: agent.Token().Reveal(), TsigSecret: n.KeySecret(),
+		}
+	}},
 }
 
 // each runs a test against every make of server.

@@ -7,7 +7,6 @@ CREATE TABLE dns.servers (
     type         text NOT NULL CHECK (type IN ('bind', 'powerdns')),
     api_endpoint text NOT NULL,
     description  text NOT NULL,
-    dns_address  text NOT NULL,   -- bind: host:port; '' leaves it to the agent
     name_servers text[] NOT NULL, -- of new domains; none: those of the settings
     secrets      bytea,           -- sealed; null: the credentials of the settings
     creator      text NOT NULL,

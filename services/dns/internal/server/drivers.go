@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,6 +10,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
+	"github.com/opsdeck/opsdeck/services/dns/internal/bind"
+	"github.com/opsdeck/opsdeck/services/dns/internal/keyfile"
 	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/powerdns"
 	"github.com/opsdeck/opsdeck/services/dns/internal/reach"
@@ -91,7 +92,30 @@ func (d *Drivers) open(row Row, own secrets) (nameserver.Driver, error) {
 		}
 		return driver, nil
 	}
-	return nil, fmt.Errorf("server %d is of type %s, which has no driver", row.ID, row.Type)
+	return d.openBIND(row, own)
+}
+
+func (d *Drivers) openBIND(row Row, own secrets) (nameserver.Driver, error) {
+	token := cmp.Or(secret.Text(own.AgentToken), d.defaults.AgentToken)
+	if token == "" {
+		return nil, missing("agent_token", "OPSDECK_DNS_BIND_TOKEN_FILE")
+	}
+	name, text := own.TSIGName, secret.Text(own.TSIGSecret)
+	if text == "" {
+		name, text = cmp.Or(name, d.defaults.TSIGName), d.defaults.TSIGSecret
+	}
+	if text == "" {
+		return nil, missing("tsig_secret", "OPSDECK_DNS_BIND_TSIG_FILE")
+	}
+	key, err := keyfile.FromSecret(name, text)
+	if err != nil {
+		return nil, fault.Invalid("tsig_secret", "%s", err.Error()).Chinese("TSIG 密钥名称或内容不正确")
+	}
+	driver, err := bind.New(bind.Config{Endpoint: row.APIEndpoint, Token: token, Key: key})
+	if err != nil {
+		return nil, fault.Invalid("api_endpoint", "%s", err.Error())
+	}
+	return driver, nil
 }
 
 func missing(field, setting string) error {

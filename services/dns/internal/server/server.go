@@ -4,9 +4,7 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
-	"net"
 	"net/url"
 	"strconv"
 	"time"
@@ -79,7 +77,7 @@ func (s *Service) CreateServer(ctx context.Context, r *dnsv1.CreateServerRequest
 	by := zone.Caller(ctx)
 	row := Row{
 		Tenant: by.Tenant, Name: r.GetName(), Type: cmp.Or(r.GetType(), BIND), APIEndpoint: r.GetApiEndpoint(), Description: r.GetDescription(),
-		DNSAddress: r.GetDnsAddress(), NameServers: []string{}, Creator: by.User,
+		NameServers: []string{}, Creator: by.User,
 	}
 	own := secrets{APIKey: r.GetApiKey(), AgentToken: r.GetAgentToken(), TSIGName: r.GetTsigName(), TSIGSecret: r.GetTsigSecret()}
 	if err := check(row, own); err != nil {
@@ -151,19 +149,10 @@ func check(row Row, own secrets) error {
 	if !printable(row.Name) {
 		return fault.Invalid("name", "must not hold line ends or control characters").Chinese("不能含换行或控制字符")
 	}
-	if row.DNSAddress != "" {
-		host, port, err := net.SplitHostPort(row.DNSAddress)
-		if n, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil || n == 0 {
-			return fault.Invalid("dns_address", "must be host:port").Chinese("必须是 主机:端口")
-		}
-	}
-	if _, err := base64.StdEncoding.DecodeString(own.TSIGSecret); err != nil {
-		return fault.Invalid("tsig_secret", "must be base64").Chinese("必须是 base64")
-	}
 	for name, given := range map[string]bool{
 		"api_key":     row.Type != PowerDNS && own.APIKey != "",
 		"agent_token": row.Type != BIND && own.AgentToken != "", "tsig_name": row.Type != BIND && own.TSIGName != "",
-		"tsig_secret": row.Type != BIND && own.TSIGSecret != "", "dns_address": row.Type != BIND && row.DNSAddress != "",
+		"tsig_secret": row.Type != BIND && own.TSIGSecret != "",
 	} {
 		if given {
 			return fault.Invalid(name, "a server of type %s has none", row.Type).Chinese("类型为 %s 的服务器没有此项", row.Type)

@@ -28,7 +28,6 @@ type Row struct {
 	Type        string    `db:"type"`
 	APIEndpoint string    `db:"api_endpoint"`
 	Description string    `db:"description"`
-	DNSAddress  string    `db:"dns_address"`
 	NameServers []string  `db:"name_servers"`
 	Secrets     []byte    `db:"secrets"` // sealed; nil: none of its own
 	Creator     string    `db:"creator"`
@@ -81,7 +80,7 @@ func (r Row) unseal(sealer *secret.Sealer) (s secrets, err error) {
 // Find returns a server in reach. Errors: SERVER_NOT_FOUND.
 func Find(ctx context.Context, db zone.Querier, of reach.Reach, id int64) (Row, error) {
 	rows, _ := db.Query(ctx, `
-		SELECT id, tenant, name, type, api_endpoint, description, dns_address, name_servers, secrets, creator, created_at
+		SELECT id, tenant, name, type, api_endpoint, description, name_servers, secrets, creator, created_at
 		FROM dns.servers WHERE id = $1 AND ($2 OR tenant = $3)`, id, of.Every, of.Tenant) // the error comes again below
 	r, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Row])
 	return r, pg.Fault(err, "SERVER_NOT_FOUND", "there is no server %d", id)
@@ -90,9 +89,9 @@ func Find(ctx context.Context, db zone.Querier, of reach.Reach, id int64) (Row, 
 // insert stores a server and returns it with its id and time.
 func insert(ctx context.Context, tx pgx.Tx, sealer *secret.Sealer, r Row, s secrets) (Row, error) {
 	err := tx.QueryRow(ctx, `
-		INSERT INTO dns.servers (tenant, name, type, api_endpoint, description, dns_address, name_servers, creator)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, created_at`,
-		r.Tenant, r.Name, r.Type, r.APIEndpoint, r.Description, r.DNSAddress, r.NameServers, r.Creator).Scan(&r.ID, &r.CreatedAt)
+		INSERT INTO dns.servers (tenant, name, type, api_endpoint, description, name_servers, creator)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, created_at`,
+		r.Tenant, r.Name, r.Type, r.APIEndpoint, r.Description, r.NameServers, r.Creator).Scan(&r.ID, &r.CreatedAt)
 	if err != nil {
 		return r, pg.Fault(err, "SERVER_EXISTS", "there is a server named %s already", r.Name)
 	}
@@ -121,7 +120,7 @@ func list(ctx context.Context, db zone.Querier, f filter) (count int64, rows []R
 		return 0, nil, pg.Fault(err, "SERVERS", "count servers")
 	}
 	found, _ := db.Query(ctx, `
-		SELECT id, tenant, name, type, api_endpoint, description, dns_address, name_servers, secrets, creator, created_at`+where+`
+		SELECT id, tenant, name, type, api_endpoint, description, name_servers, secrets, creator, created_at`+where+`
 		ORDER BY id OFFSET $6 LIMIT $7`, append(args, f.offset, f.limit)...) // the error comes again below
 	rows, err = pgx.CollectRows(found, pgx.RowToStructByName[Row])
 	return count, rows, pg.Fault(err, "SERVERS", "list servers")
