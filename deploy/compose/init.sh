@@ -55,14 +55,10 @@ nats_config() {
 		  users = [
 		    { user: auth, password: "$(cat "$dir/auth/nats")", permissions {
 		        publish: ["opsdeck.auth.>", "wake.auth.>", $stream]
-<<<<<<< HEAD
-		        subscribe: ["_OPSDECK.>"] } }
-		    { user: dns, password: "$(cat "$dir/dns/nats")", permissions {
-		        publish: ["opsdeck.dns.>", "wake.dns.>", $stream]
-		        subscribe: ["_OPSDECK.>", "wake.auth.revision"] } }
-=======
 		        subscribe: ["_OPSDECK.>", "wake.log.level"] } }
->>>>>>> dns-drivers
+		    { user: dns, password: "$(cat "$dir/dns/nats")", permissions {
+		        publish: ["opsdeck.dns.>", "wake.dns.>", "wake.log.level", $stream]
+		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }
 		    { user: replication, password: "$(cat "$dir/replication/nats")", permissions {
 		        publish: ["opsdeck.replication.>", "wake.replication.>", "wake.log.level", $stream]
 		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }

@@ -14,13 +14,11 @@ import (
 // MenuPrefix begins the right to a menu action; the action's uri follows.
 const MenuPrefix = "menu:"
 
-<<<<<<< HEAD
 // AdminRight is the right of who has the role admin.
 const AdminRight = "admin"
-=======
+
 // platform is the right of the users of the tenant platform, whatever their role.
 const platform = "platform"
->>>>>>> dns-drivers
 
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"

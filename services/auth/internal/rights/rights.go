@@ -35,8 +35,9 @@ func (r Rights) Hold(text string) bool {
 		return true
 	case access.AdminRight:
 		return r.Admin()
+	case "platform":
+		return r.Tenant == authn.PlatformTenant
 	}
-<<<<<<< HEAD
 	right, ok := permission.ParseRight(text)
 	if !ok {
 		return false
@@ -52,17 +53,6 @@ func (r Rights) Hold(text string) bool {
 		return r.Admin() || r.passes(right.Name, right.ID)
 	}
 	return r.Admin() || r.holdsEvery(right.Kind, right.Name) || r.holdsResource(right.Kind, right.ID, right.Name)
-=======
-	switch right {
-	case "":
-		return true
-	case "admin":
-		return r.Admin()
-	case "platform":
-		return r.Tenant == authn.PlatformTenant
-	}
-	return false
->>>>>>> dns-drivers
 }
 
 // Scope returns whose things the rights reach.

@@ -281,10 +281,8 @@ type CreateServerRequest struct {
 	TsigName string `protobuf:"bytes,7,opt,name=tsig_name,json=tsigName,proto3" json:"tsig_name,omitempty"`
 	// BIND: secret of the TSIG key (hmac-sha256), base64.
 	TsigSecret string `protobuf:"bytes,8,opt,name=tsig_secret,json=tsigSecret,proto3" json:"tsig_secret,omitempty"`
-	// BIND: where named serves DNS, host:port; "" takes the agent's host and the port that it names.
-	DnsAddress string `protobuf:"bytes,9,opt,name=dns_address,json=dnsAddress,proto3" json:"dns_address,omitempty"`
 	// Names of the NS records of new domains, the primary first; none takes those of the settings.
-	NameServers   []string `protobuf:"bytes,10,rep,name=name_servers,json=nameServers,proto3" json:"name_servers,omitempty"`
+	NameServers   []string `protobuf:"bytes,9,rep,name=name_servers,json=nameServers,proto3" json:"name_servers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,13 +373,6 @@ func (x *CreateServerRequest) GetTsigSecret() string {
 	return ""
 }
 
-func (x *CreateServerRequest) GetDnsAddress() string {
-	if x != nil {
-		return x.DnsAddress
-	}
-	return ""
-}
-
 func (x *CreateServerRequest) GetNameServers() []string {
 	if x != nil {
 		return x.NameServers
@@ -456,7 +447,7 @@ const file_opsdeck_dns_v1_servers_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x05 \x01(\tR\x04type\x12!\n" +
 	"\fapi_endpoint\x18\x06 \x01(\tR\vapiEndpoint\x12 \n" +
-	"\vdescription\x18\a \x01(\tR\vdescription\"\xd6\x03\n" +
+	"\vdescription\x18\a \x01(\tR\vdescription\"\xab\x03\n" +
 	"\x13CreateServerRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12+\n" +
@@ -469,11 +460,8 @@ const file_opsdeck_dns_v1_servers_proto_rawDesc = "" +
 	"agentToken\x12%\n" +
 	"\ttsig_name\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\btsigName\x12)\n" +
 	"\vtsig_secret\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\n" +
-	"tsigSecret\x12)\n" +
-	"\vdns_address\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\n" +
-	"dnsAddress\x124\n" +
-	"\fname_servers\x18\n" +
-	" \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\xff\x01R\vnameServersB\x0e\n" +
+	"tsigSecret\x124\n" +
+	"\fname_servers\x18\t \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\ar\x05\x10\x01\x18\xff\x01R\vnameServersB\x0e\n" +
 	"\f_description\"F\n" +
 	"\x14CreateServerResponse\x12.\n" +
 	"\x06server\x18\x01 \x01(\v2\x16.opsdeck.dns.v1.ServerR\x06server2\xdf\x02\n" +
