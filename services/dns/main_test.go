@@ -135,7 +135,10 @@ type client struct {
 	dnsv1.ServerServiceClient
 	dnsv1.DomainServiceClient
 	dnsv1.RecordServiceClient
+	dnsv1.ChangeServiceClient
+	dnsv1.DriftServiceClient
 	dnsv1.OperationServiceClient
+	dnsv1.RequestServiceClient
 }
 
 // as connects to the service as a caller.
@@ -146,7 +149,8 @@ func (s *service) as(p authn.Principal) client {
 	s.t.Cleanup(func() { require.NoError(s.t, conn.Close()) })
 	return client{
 		dnsv1.NewServerServiceClient(conn), dnsv1.NewDomainServiceClient(conn), dnsv1.NewRecordServiceClient(conn),
-		dnsv1.NewOperationServiceClient(conn),
+		dnsv1.NewChangeServiceClient(conn), dnsv1.NewDriftServiceClient(conn), dnsv1.NewOperationServiceClient(conn),
+		dnsv1.NewRequestServiceClient(conn),
 	}
 }
 

@@ -10,7 +10,14 @@ import (
 
 	dnsv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/dns/v1"
 
+	"github.com/opsdeck/opsdeck/pkg/secret"
+
+	dns "github.com/opsdeck/opsdeck/services/dns"
 	"github.com/opsdeck/opsdeck/services/dns/dnstest"
+	"github.com/opsdeck/opsdeck/services/dns/internal/bind"
+	"github.com/opsdeck/opsdeck/services/dns/internal/keyfile"
+	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
+	"github.com/opsdeck/opsdeck/services/dns/internal/powerdns"
 )
 
 // nameServer is a real server that a test drives.
@@ -23,26 +30,34 @@ type nameServer interface {
 // backend is a make of servers: how one is started, and how it is added.
 type backend struct {
 	name  string
-	start func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest)
+	start func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest, nameserver.Driver)
 }
 
 var backends = []backend{
-	{"powerdns", func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest) {
+	{"powerdns", func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest, nameserver.Driver) {
 		p, err := dnstest.StartPowerDNS(t.Context(), shortDir(t))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = p.Kill() }) // stopped already in some tests
-		return p, &dnsv1.CreateServerRequest{Type: "powerdns", ApiEndpoint: p.URL(), ApiKey: p.APIKey().Reveal()}
+		driver, err := powerdns.New(powerdns.Config{Endpoint: p.URL(), APIKey: p.APIKey()})
+		require.NoError(t, err)
+		t.Cleanup(driver.Close)
+		return p, &dnsv1.CreateServerRequest{Type: "powerdns", ApiEndpoint: p.URL(), ApiKey: p.APIKey().Reveal()}, driver
 	}},
-	{"bind", func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest) {
+	{"bind", func(t testing.TB) (nameServer, *dnsv1.CreateServerRequest, nameserver.Driver) {
 		n, err := dnstest.StartNamed(t.Context(), shortDir(t))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = n.Kill() }) // stopped already in some tests
 		agent, err := dnstest.StartAgent(t.Context(), n)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, agent.Stop()) })
+		key, err := keyfile.FromSecret(n.KeyName(), secret.Text(n.KeySecret()))
+		require.NoError(t, err)
+		driver, err := bind.New(bind.Config{Endpoint: agent.URL(), Token: agent.Token(), Key: key})
+		require.NoError(t, err)
+		t.Cleanup(driver.Close)
 		return n, &dnsv1.CreateServerRequest{
 			Type: "bind", ApiEndpoint: agent.URL(), AgentToken: agent.Token().Reveal(), TsigSecret: n.KeySecret(),
-		}
+		}, driver
 	}},
 }
 
@@ -63,17 +78,18 @@ type stage struct {
 
 	client
 	server nameServer
-	id     int64 // of the server
+	driver nameserver.Driver // to change the server by hand
+	id     int64             // of the server
 	domain int64
 	zone   string // with final dot
 }
 
-func newStage(t testing.TB, b backend, zone string) *stage {
+func newStage(t testing.TB, b backend, zone string, options ...func(*dns.Config)) *stage {
 	t.Helper()
-	g := &stage{service: start(t), zone: zone + "."}
+	g := &stage{service: start(t, options...), zone: zone + "."}
 	g.client = g.as(alice)
 	var request *dnsv1.CreateServerRequest
-	g.server, request = b.start(t)
+	g.server, request, g.driver = b.start(t)
 	request.Name, request.Description = "server A", new(string)
 	added, err := g.CreateServer(t.Context(), request)
 	require.NoError(t, err)
