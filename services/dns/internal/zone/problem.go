@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -20,16 +21,20 @@ var fields = map[rrset.Rule]string{
 
 // Invalid turns broken rules into a fault that names records and rules, in both languages: RECORD_INVALID. It is nil when there are none.
 func Invalid(problems rrset.Problems) error {
-	if len(problems) == 0 {
-		return nil
-	}
 	wrong := make([]fault.Field, 0, min(len(problems), shownProblems))
 	for _, p := range problems[:min(len(problems), shownProblems)] {
-		field, ok := fields[p.Rule]
-		if !ok {
-			field = "value"
-		}
-		wrong = append(wrong, fault.Field{Name: field, Problem: p.Error(), Chinese: p.Localized()})
+		wrong = append(wrong, wrongField(cmp.Or(fields[p.Rule], "value"), p))
+	}
+	return invalid(wrong)
+}
+
+func wrongField(name string, p *rrset.Problem) fault.Field {
+	return fault.Field{Name: name, Problem: p.Error(), Chinese: p.Localized()}
+}
+
+func invalid(wrong []fault.Field) error {
+	if len(wrong) == 0 {
+		return nil
 	}
 	f := fault.InvalidFields(wrong...)
 	f.Reason = "RECORD_INVALID"
@@ -39,20 +44,32 @@ func Invalid(problems rrset.Problems) error {
 // Parse holds the rules for single records against drafts. Errors: RECORD_INVALID, for all that broke one.
 func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
 	entries := make([]rrset.Entry, 0, len(drafts))
-	var problems rrset.Problems
+	var wrong []fault.Field
 	for _, draft := range drafts {
 		e, err := rrset.Parse(d.Name, uint32(d.DefaultTTL), draft) //nolint:gosec // a TTL, at most rrset.MaxTTL
 		var problem *rrset.Problem
-		if errors.As(err, &problem) {
-			problems = append(problems, problem)
-			continue
-		}
-		if err != nil {
+		switch {
+		case errors.As(err, &problem):
+			if len(wrong) < shownProblems {
+				wrong = append(wrong, wrongField(fieldOf(draft, problem), problem))
+			}
+		case err != nil:
 			return nil, err
+		default:
+			entries = append(entries, e)
 		}
-		entries = append(entries, e)
 	}
-	return entries, Invalid(problems)
+	return entries, invalid(wrong)
+}
+
+// fieldOf returns the field of a draft that a problem is about. Some rules are about every text.
+func fieldOf(draft rrset.Draft, p *rrset.Problem) string {
+	if p.Rule == rrset.RuleUnknownBytes || p.Rule == rrset.RuleTooLong {
+		if _, err := rrset.ParseName(draft.Name); err != nil {
+			return "name"
+		}
+	}
+	return cmp.Or(fields[p.Rule], "value")
 }
 
 // samples are values that pass the rules of their type, for when only a name and a type are to be held against them.
