@@ -86,7 +86,7 @@ func TestCollect(t *testing.T) {
 	require.Empty(t, problems)
 	var keys []string
 	for _, s := range sets {
-		keys = append(keys, s.Key.String())
+		keys = append(keys, s.String())
 	}
 	require.Equal(t, []string{"example.org. SOA", "example.org. NS", "a.example.org. A", "b.example.org. A", "a.b.example.org. TXT"}, keys)
 	require.Equal(t, []rrset.Record{{Value: "192.0.2.1", Disabled: true}, {Value: "192.0.2.2"}}, sets[3].Records)
