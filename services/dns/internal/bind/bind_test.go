@@ -1,6 +1,7 @@
 package bind_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -84,6 +85,26 @@ func TestZonesThatAreNotOursToChange(t *testing.T) {
 	err = d.Transfer(t.Context(), zone, func(rrset.Set) error { return nil })
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "allow-transfer")
+}
+
+func TestSetsLargerThanAnUpdate(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	d := driver(t, r.Config)
+	require.NoError(t, d.CreateZone(t.Context(), zone, []rrset.Set{
+		{Key: rrset.Key{Name: zone, Type: "SOA"}, TTL: 60, Records: []rrset.Record{{Value: "ns1.example.org. h.example.org. 1 3600 600 86400 60"}}},
+		{Key: rrset.Key{Name: zone, Type: "NS"}, TTL: 60, Records: []rrset.Record{{Value: "ns1.example.net."}}},
+	}))
+	large := rrset.Set{Key: rrset.Key{Name: "large." + zone, Type: "TXT"}, TTL: 60}
+	for i := range 100 {
+		large.Records = append(large.Records, rrset.Record{Value: fmt.Sprintf("\"%0250d\" \"%0250d\" \"%0250d\"", i, i, i)})
+	}
+	err := d.Apply(t.Context(), zone, []rrset.Change{{After: &large}})
+	var refused *nameserver.Refused
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, "more than the")
+	large.Records = large.Records[:80]
+	require.NoError(t, d.Apply(t.Context(), zone, []rrset.Change{{After: &large}}))
 }
 
 // TestNamesThatAnswersHide reads and changes what questions do not show: beside a wildcard, and below a delegation.

@@ -1,6 +1,7 @@
 package rrset_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,6 +76,17 @@ func TestCheckZone(t *testing.T) {
 		require.Empty(t, problems, name)
 		require.Equal(t, c.want, rules(rrset.CheckZone(zone, sets)), name)
 	}
+}
+
+func TestCheckNameBoundsSets(t *testing.T) {
+	t.Parallel()
+	s := rrset.Set{Key: rrset.Key{Name: "a.example.org.", Type: "A"}}
+	for i := range rrset.MaxRecords {
+		s.Records = append(s.Records, rrset.Record{Value: fmt.Sprintf("192.0.2.%d", i)}, rrset.Record{Value: fmt.Sprintf("198.51.100.%d", i), Disabled: true})
+	}
+	require.Empty(t, rrset.CheckName(zone, s.Name, []rrset.Set{s}))
+	s.Records[1].Disabled = false
+	require.Equal(t, []rrset.Rule{rrset.RuleTooLong}, rules(rrset.CheckName(zone, s.Name, []rrset.Set{s})))
 }
 
 func TestCollect(t *testing.T) {
