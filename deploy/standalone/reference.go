@@ -8,6 +8,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/services/auth"
 	"github.com/opsdeck/opsdeck/services/dns"
+	"github.com/opsdeck/opsdeck/services/dns/bindagent"
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/worker"
 )
@@ -34,6 +35,7 @@ what joins its parts to each other (addresses, database URLs, NATS, keys).
 		{"dns", dns.Config{}},
 		{"replication-jobs (manager)", replication.Config{}},
 		{"replication worker node", worker.Config{}},
+		{"opsdeck-bind-agent (beside BIND)", bindagent.Config{}},
 	} {
 		if _, err := fmt.Fprintf(w, "\n## %s\n\n", section.title); err != nil {
 			return err

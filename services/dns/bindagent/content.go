@@ -31,7 +31,7 @@ func plain(zone, content string) (string, error) {
 		out.WriteByte('\n')
 	}
 	if err := parser.Err(); err != nil {
-		return "", fmt.Errorf("%w: %.200s", errContent, err)
+		return "", fmt.Errorf("%w: %w", errContent, err)
 	}
 	if apex[dns.TypeSOA] != 1 || apex[dns.TypeNS] == 0 {
 		return "", fmt.Errorf("%w: it needs one SOA and an NS at its name", errContent)

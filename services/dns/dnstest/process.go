@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -14,8 +15,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"math/rand/v2"
 )
 
 const stopTimeout = 30 * time.Second
@@ -147,11 +146,16 @@ func (p *process) prepare(username string) error {
 		return fmt.Errorf("user %s: %w", username, err)
 	}
 	p.account = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return filepath.WalkDir(p.dir, func(path string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // only closes the handle
+	return fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Chown(path, int(uid), int(gid))
+		return root.Lchown(path, int(uid), int(gid))
 	})
 }
 

@@ -16,6 +16,8 @@ const (
 	// maxUpdate is the most bytes of changes in one update, as estimated; the message of at most 65,535 bytes has a head and a signature too.
 	maxUpdate = 60_000
 	attempts  = 5
+	// signature is room for the TSIG in a message.
+	signature = 512
 )
 
 // Apply implements nameserver.Driver; see Driver for changes that are larger than one update.
@@ -147,6 +149,9 @@ func (p *push) part(ctx context.Context, changes []rrset.Change) error {
 func (d *Driver) update(ctx context.Context, zone string, update *dns.Msg) (rcode int, err error) {
 	doing := "change the zone " + zone
 	update.Compress = true
+	if n := update.Len(); n > dns.MaxMsgSize-signature {
+		return 0, &nameserver.Refused{Server: d.api.Host(), Doing: doing, Reason: fmt.Sprintf("what changes at one name takes %d bytes, more than the %d of an update", n, dns.MaxMsgSize-signature)}
+	}
 	answer, err := d.exchange(ctx, update, doing)
 	if err != nil {
 		return 0, err

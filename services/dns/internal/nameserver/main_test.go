@@ -79,7 +79,7 @@ func directory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ops-")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // the server runs as another user
+	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
 }

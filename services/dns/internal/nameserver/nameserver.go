@@ -8,7 +8,7 @@ import (
 )
 
 // Driver is one name server. Zones are named as in rrset: absolute, lower case, A-labels, trailing dot. A driver is safe for
-// concurrent use and keeps no state of zones.
+// concurrent use and keeps no state of zones. The context bounds how long a call takes; reading or pushing a large zone takes seconds.
 //
 // Every method fails with *Unreachable when the server could not be asked or did not answer (try again later), and with *Refused
 // when it answered that it will not (credentials, policy, content it rejects: trying again does not help).

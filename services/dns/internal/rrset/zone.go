@@ -38,6 +38,10 @@ func Collect(entries []Entry) ([]Set, Problems) {
 	return sets, problems
 }
 
+// MaxRecords is the most enabled records of one name and type. BIND refuses more by default (max-records-per-type), since answers and updates
+// become slow.
+const MaxRecords = 100
+
 // CheckName holds the rules about what stands together at one name against all sets of that name. Disabled records count for nothing:
 // they are checked when they are enabled. For the zone's own name it also demands the SOA and an NS, so it is asked about that name even
 // when nothing is left there.
@@ -49,6 +53,12 @@ func CheckName(zone, name string, sets []Set) Problems {
 		}
 	}
 	problems := checkAlias(zone, name, live)
+	for _, s := range live {
+		if len(s.Records) > MaxRecords {
+			problems = append(problems, broken(RuleTooLong, "the set has %d records, more than %d, which is what name servers take", "该记录集有 %d 条记录，超过域名服务器所接受的 %d 条",
+				len(s.Records), MaxRecords).of(s.String()))
+		}
+	}
 	if name == zone {
 		problems = append(problems, checkApex(zone, live)...)
 	}

@@ -1,6 +1,7 @@
 package rrset_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,6 +78,17 @@ func TestCheckZone(t *testing.T) {
 	}
 }
 
+func TestCheckNameBoundsSets(t *testing.T) {
+	t.Parallel()
+	s := rrset.Set{Key: rrset.Key{Name: "a.example.org.", Type: "A"}}
+	for i := range rrset.MaxRecords {
+		s.Records = append(s.Records, rrset.Record{Value: fmt.Sprintf("192.0.2.%d", i)}, rrset.Record{Value: fmt.Sprintf("198.51.100.%d", i), Disabled: true})
+	}
+	require.Empty(t, rrset.CheckName(zone, s.Name, []rrset.Set{s}))
+	s.Records[1].Disabled = false
+	require.Equal(t, []rrset.Rule{rrset.RuleTooLong}, rules(rrset.CheckName(zone, s.Name, []rrset.Set{s})))
+}
+
 func TestCollect(t *testing.T) {
 	t.Parallel()
 	sets, problems := rrset.Collect(entries(t,
@@ -86,7 +98,7 @@ func TestCollect(t *testing.T) {
 	require.Empty(t, problems)
 	var keys []string
 	for _, s := range sets {
-		keys = append(keys, s.Key.String())
+		keys = append(keys, s.String())
 	}
 	require.Equal(t, []string{"example.org. SOA", "example.org. NS", "a.example.org. A", "b.example.org. A", "a.b.example.org. TXT"}, keys)
 	require.Equal(t, []rrset.Record{{Value: "192.0.2.1", Disabled: true}, {Value: "192.0.2.2"}}, sets[3].Records)

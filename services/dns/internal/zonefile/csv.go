@@ -95,13 +95,7 @@ func (c *collector) rows(rows *csv.Reader, place map[string]int) error {
 			return ""
 		}
 		d, err := draft(cell)
-		goOn := true
-		if err != nil {
-			goOn = c.refuse(line, err, true)
-		} else {
-			goOn = c.add(line, d)
-		}
-		if !goOn {
+		if err != nil && !c.refuse(line, err, true) || err == nil && !c.add(line, d) {
 			return nil
 		}
 	}
