@@ -29,6 +29,7 @@ func TestDNSRefusesBadInput(t *testing.T) {
 		require.GreaterOrEqual(t, len(cases), 150)
 		stored, served := s.list(t), s.transfer(t)
 		operations, domains := s.total(t, "/audit/dns-operations/?op_detail="+s.zone), s.total(t, s.path("domains/"))
+		var wrong []string
 		for i, c := range cases {
 			h := apitest.HTTP{Method: c.method, Path: c.path, JSON: c.body}
 			if raw, ok := c.body.(string); ok {
@@ -38,8 +39,11 @@ func TestDNSRefusesBadInput(t *testing.T) {
 			answer := s.do(t, h)
 			want := apitest.HTTPAnswer{Status: []int{c.status}, Message: c.names}
 			require.NotEmpty(t, c.names, "%d: a refusal names what is wrong", i)
-			require.Empty(t, want.Problems(answer), "%d: %s %s %v: %s", i, c.method, c.path, c.body, answer.Body)
+			if problems := want.Problems(answer); len(problems) > 0 {
+				wrong = append(wrong, fmt.Sprintf("%d: %s %s %v: %v: %s", i, c.method, c.path, c.body, problems, answer.Body))
+			}
 		}
+		require.Empty(t, wrong, "%s", strings.Join(wrong, "\n"))
 		require.Equal(t, stored, s.list(t))
 		require.Equal(t, served, s.transfer(t))
 		require.Equal(t, operations, s.total(t, "/audit/dns-operations/?op_detail="+s.zone))

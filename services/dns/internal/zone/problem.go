@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"cmp"
 	"errors"
 	"strings"
 
@@ -13,17 +12,15 @@ import (
 // shownProblems is how many broken rules one answer names.
 const shownProblems = 20
 
-// fields says which field of a record a rule is about, where it is not the value.
-var fields = map[rrset.Rule]string{
-	rrset.RuleName: "name", rrset.RuleInZone: "name", rrset.RuleHostName: "name", rrset.RuleWildcard: "name", rrset.RuleService: "name",
-	rrset.RuleType: "type", rrset.RuleTTL: "ttl", rrset.RuleOneTTL: "ttl", rrset.RulePriority: "priority",
-}
-
 // Invalid turns broken rules into a fault that names records and rules, in both languages: RECORD_INVALID. It is nil when there are none.
 func Invalid(problems rrset.Problems) error {
 	wrong := make([]fault.Field, 0, min(len(problems), shownProblems))
 	for _, p := range problems[:min(len(problems), shownProblems)] {
-		wrong = append(wrong, wrongField(cmp.Or(fields[p.Rule], "value"), p))
+		field := "value"
+		if p.Rule == rrset.RuleOneTTL {
+			field = "ttl"
+		}
+		wrong = append(wrong, wrongField(field, p))
 	}
 	return invalid(wrong)
 }
@@ -51,7 +48,7 @@ func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
 		switch {
 		case errors.As(err, &problem):
 			if len(wrong) < shownProblems {
-				wrong = append(wrong, wrongField(fieldOf(draft, problem), problem))
+				wrong = append(wrong, wrongField(fieldOf(d, draft, problem), problem))
 			}
 		case err != nil:
 			return nil, err
@@ -62,14 +59,20 @@ func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
 	return entries, invalid(wrong)
 }
 
-// fieldOf returns the field of a draft that a problem is about. Some rules are about every text.
-func fieldOf(draft rrset.Draft, p *rrset.Problem) string {
-	if p.Rule == rrset.RuleUnknownBytes || p.Rule == rrset.RuleTooLong {
-		if _, err := rrset.ParseName(draft.Name); err != nil {
-			return "name"
-		}
+// fieldOf returns the field of a draft that a problem is about. Many rules are about names, which stand in front and in values.
+func fieldOf(d Domain, draft rrset.Draft, p *rrset.Problem) string {
+	switch p.Rule {
+	case rrset.RuleType:
+		return "type"
+	case rrset.RuleTTL:
+		return "ttl"
+	case rrset.RulePriority:
+		return "priority"
 	}
-	return cmp.Or(fields[p.Rule], "value")
+	if _, err := rrset.Parse(d.Name, 0, rrset.Draft{Name: draft.Name, Type: draft.Type, Value: samples[strings.ToUpper(draft.Type)]}); err != nil {
+		return "name"
+	}
+	return "value"
 }
 
 // samples are values that pass the rules of their type, for when only a name and a type are to be held against them.
