@@ -281,9 +281,9 @@ func (r refusals) plans() []refusal {
 // shapes are bodies that are not what they should be.
 func (r refusals) shapes() []refusal {
 	return []refusal{
-		{"POST", r.s.records(""), "", 400, []string{"name"}}, {"POST", r.s.records(""), "{", 400, []string{"body"}}, {"POST", r.s.records(""), "[]", 400, []string{"body"}},
+		{"POST", r.s.records(""), "", 400, []string{"body"}}, {"POST", r.s.records(""), "{", 400, []string{"body"}}, {"POST", r.s.records(""), "[]", 400, []string{"body"}},
 		{"POST", r.s.records(""), `{"name":1,"type":"A","value":"x"}`, 400, []string{"name"}}, {"POST", r.s.records(""), `{"nmae":"x"}`, 400, []string{"nmae"}},
-		{"POST", r.s.records(""), `{"name":"a","name":"b"}`, 400, []string{"name"}}, {"POST", r.s.records("actions/disable/"), `[1]`, 400, []string{"body"}},
+		{"POST", r.s.records(""), `{"name":"a","name":"b"}`, 400, []string{"name"}}, {"POST", r.s.records("actions/disable/"), `[1]`, 400, []string{"[0]"}},
 		{"PATCH", r.s.records(fmt.Sprint(r.www)), `{"value":null}`, 400, []string{"value"}},
 	}
 }

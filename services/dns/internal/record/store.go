@@ -68,13 +68,16 @@ func count(ctx context.Context, db zone.Querier, f filter) (n int64, err error) 
 	return n, pg.Fault(err, "RECORDS", "count records")
 }
 
-// query returns the statement of a page, and its arguments.
+// query returns the statement of a page, and its arguments. Whether a PTR follows is asked for the rows of the page only.
 func (f filter) query() (string, []any) {
 	text, args := f.where()
 	return `
-		SELECT r.id, r.name, r.type, r.value, r.ttl, r.disabled, r.creator, r.created_at, r.ptr_of,
-			EXISTS (SELECT FROM dns.records p WHERE p.ptr_of = r.id) AS followed` + text + `
-		ORDER BY r.id OFFSET $` + strconv.Itoa(len(args)+1) + ` LIMIT $` + strconv.Itoa(len(args)+2), append(args, f.offset, f.limit)
+		SELECT page.*, EXISTS (SELECT FROM dns.records p WHERE p.ptr_of = page.id) AS followed
+		FROM (
+			SELECT r.id, r.name, r.type, r.value, r.ttl, r.disabled, r.creator, r.created_at, r.ptr_of` + text + `
+			ORDER BY r.id OFFSET $` + strconv.Itoa(len(args)+1) + ` LIMIT $` + strconv.Itoa(len(args)+2) + `
+		) AS page
+		ORDER BY page.id`, append(args, f.offset, f.limit)
 }
 
 func list(ctx context.Context, db zone.Querier, f filter) ([]row, error) {
