@@ -16,6 +16,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 )
 
+const patchTries = 5
+
 // call sends a request to opsdeck and decodes its answer.
 func (n *names) call(ctx context.Context, method, path string, body, into any) error {
 	text, err := json.Marshal(body)
@@ -121,18 +123,28 @@ func (n *names) nsupdate(ctx context.Context, zone string) error {
 // patches sends one request per record set, as tools do that compare and then change one set at a time.
 func (n *names) patches(ctx context.Context, zone string) error {
 	for i := range bulkRecords {
-		body := fmt.Sprintf(`{"rrsets":[{"name":"h%d.%s.","type":"A","ttl":3600,"changetype":"REPLACE","records":[{"content":%q,"disabled":false}]}]}`,
-			i, zone, address(i))
-		request, err := http.NewRequestWithContext(ctx, http.MethodPatch, n.powerdns.URL()+"api/v1/servers/localhost/zones/"+zone+".", strings.NewReader(body))
-		if err != nil {
-			return err
-		}
-		request.Header.Set("X-API-Key", n.powerdns.APIKey().Reveal())
-		if err := exchange(request, nil); err != nil {
+		if err := n.patch(ctx, zone, i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// patch sends one of them, again when the server fails: on a busy machine its SQLite is locked now and then.
+func (n *names) patch(ctx context.Context, zone string, i int) (err error) {
+	body := fmt.Sprintf(`{"rrsets":[{"name":"h%d.%s.","type":"A","ttl":3600,"changetype":"REPLACE","records":[{"content":%q,"disabled":false}]}]}`,
+		i, zone, address(i))
+	for range patchTries {
+		request, failed := http.NewRequestWithContext(ctx, http.MethodPatch, n.powerdns.URL()+"api/v1/servers/localhost/zones/"+zone+".", strings.NewReader(body))
+		if failed != nil {
+			return failed
+		}
+		request.Header.Set("X-API-Key", n.powerdns.APIKey().Reveal())
+		if err = exchange(request, nil); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // fill puts many zones, and one large one, into PowerDNS and opsdeck's database, past their APIs: how they came there does not matter.
