@@ -240,9 +240,17 @@ func TestReverseName(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"A", "192.0.2.1"}, {"AAAA", "2001:db8::1"}, {"CNAME", "www.example.org"}, {"MX", "10 mail.example.org"}, {"NS", "ns.example.org."},
-		{"TXT", `"a" "b\"c\000"`}, {"TXT", `v=DKIM1; p=MIGf`}, {"SRV", "1 2 3 s.example.org"}, {"CAA", `0 issue "ca.example; x=y"`},
-		{"PTR", "h.example.org"}, {"SOA", `ns.example.org a\.b.example.org 1 3600 600 86400 60`},
+		{"A", "192.0.2.1"},
+		{"AAAA", "2001:db8::1"},
+		{"CNAME", "www.example.org"},
+		{"MX", "10 mail.example.org"},
+		{"NS", "ns.example.org."},
+		{"TXT", `"a" "b\"c\000"`},
+		{"TXT", `v=DKIM1; p=MIGf`},
+		{"SRV", "1 2 3 s.example.org"},
+		{"CAA", `0 issue "ca.example; x=y"`},
+		{"PTR", "h.example.org"},
+		{"SOA", `ns.example.org a\.b.example.org 1 3600 600 86400 60`},
 	} {
 		f.Add("_x._y.example.org", seed[0], seed[1])
 		f.Add("example.org", seed[0], seed[1])
