@@ -130,9 +130,8 @@ func (s *Service) UpdateDomain(ctx context.Context, r *dnsv1.UpdateDomainRequest
 		}
 	}
 	var d zone.Domain
-	ref := zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()}
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) (err error) {
-		if d, err = tx.Lock(ctx, ref); err != nil || name == "" || name == d.Name {
+		if d, err = tx.Lock(ctx, zone.RefOf(r)); err != nil || name == "" || name == d.Name {
 			return err
 		}
 		d, err = tx.Rename(ctx, d, name, renamable)
@@ -146,9 +145,8 @@ func (s *Service) UpdateDomain(ctx context.Context, r *dnsv1.UpdateDomainRequest
 
 // DeleteDomain implements the DomainService.
 func (s *Service) DeleteDomain(ctx context.Context, r *dnsv1.DeleteDomainRequest) (*dnsv1.DeleteDomainResponse, error) {
-	ref := zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()}
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		d, err := tx.Lock(ctx, ref)
+		d, err := tx.Lock(ctx, zone.RefOf(r))
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func usable(name string, sets []rrset.Set) error {
 
 // ExportDomain implements the DomainService.
 func (s *Service) ExportDomain(ctx context.Context, r *dnsv1.ExportDomainRequest) (*dnsv1.ExportDomainResponse, error) {
-	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()})
+	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.RefOf(r))
 	if err != nil {
 		return nil, err
 	}

@@ -36,16 +36,9 @@ func NewService(changer *zone.Changer, checker *Checker) *Service {
 	return &Service{changer: changer, checker: checker}
 }
 
-func refOf(r interface {
-	GetId() int64
-	GetDomainId() int64
-}) zone.Ref {
-	return zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()}
-}
-
 // GetDrift implements the DriftService.
 func (s *Service) GetDrift(ctx context.Context, r *dnsv1.GetDriftRequest) (*dnsv1.GetDriftResponse, error) {
-	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), refOf(r))
+	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.RefOf(r))
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +118,12 @@ func free(ctx context.Context, tx *zone.Tx, d zone.Domain) error {
 
 // AdoptDrift implements the DriftService.
 func (s *Service) AdoptDrift(ctx context.Context, r *dnsv1.AdoptDriftRequest) (*dnsv1.AdoptDriftResponse, error) {
-	drifted, err := s.look(ctx, refOf(r))
+	drifted, err := s.look(ctx, zone.RefOf(r))
 	if err != nil || len(drifted) == 0 {
 		return &dnsv1.AdoptDriftResponse{}, err
 	}
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		e, err := tx.Edit(ctx, refOf(r), zone.Adopt)
+		e, err := tx.Edit(ctx, zone.RefOf(r), zone.Adopt)
 		if err != nil {
 			return err
 		}
@@ -180,12 +173,12 @@ func adopted(d zone.Drifted, keepsDisabled bool) *rrset.Set {
 
 // CorrectDrift implements the DriftService.
 func (s *Service) CorrectDrift(ctx context.Context, r *dnsv1.CorrectDriftRequest) (*dnsv1.CorrectDriftResponse, error) {
-	drifted, err := s.look(ctx, refOf(r))
+	drifted, err := s.look(ctx, zone.RefOf(r))
 	if err != nil || len(drifted) == 0 {
 		return &dnsv1.CorrectDriftResponse{}, err
 	}
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		d, err := tx.Lock(ctx, refOf(r))
+		d, err := tx.Lock(ctx, zone.RefOf(r))
 		if err != nil {
 			return err
 		}
@@ -202,7 +195,7 @@ func (s *Service) CorrectDrift(ctx context.Context, r *dnsv1.CorrectDriftRequest
 
 // correct writes down that the server is to be given what is wanted in the place of what it holds.
 func correct(ctx context.Context, tx *zone.Tx, d zone.Domain, drifted []zone.Drifted) error {
-	c := &zone.Change{Domain: d.ID, Server: d.ServerID, Kind: zone.Correct, State: zone.Pending, Zone: d.Name}
+	c := &zone.Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: zone.Correct, State: zone.Pending, Zone: d.Name}
 	var operations []audit.Operation
 	for _, found := range drifted {
 		c.Sets = append(c.Sets, rrset.Change{Before: found.Found, After: found.Wanted})

@@ -47,7 +47,7 @@ func (s *Service) ListChanges(ctx context.Context, r *dnsv1.ListChangesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), refOf(r))
+	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.RefOf(r))
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Service) ListChanges(ctx context.Context, r *dnsv1.ListChangesRequest) 
 // RollBackChange implements the ChangeService.
 func (s *Service) RollBackChange(ctx context.Context, r *dnsv1.RollBackChangeRequest) (*dnsv1.RollBackChangeResponse, error) {
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		e, err := tx.Edit(ctx, refOf(r), zone.Records)
+		e, err := tx.Edit(ctx, zone.RefOf(r), zone.Records)
 		if err != nil {
 			return err
 		}

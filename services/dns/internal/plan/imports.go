@@ -39,13 +39,13 @@ func (s *Service) ImportRecords(ctx context.Context, r *dnsv1.ImportRecordsReque
 		return nil
 	}
 	if r.GetDryRun() {
-		p, err := s.try(ctx, refOf(r), prepare)
+		p, err := s.try(ctx, zone.RefOf(r), prepare)
 		if err != nil {
 			return nil, err
 		}
 		return &dnsv1.ImportRecordsResponse{Plan: p.toProto(shownImport)}, nil
 	}
-	p, applied, err := s.apply(ctx, refOf(r), prepare, func(p plan) error { return p.allow(r.GetOverride(), s.threshold) })
+	p, applied, err := s.apply(ctx, zone.RefOf(r), prepare, func(p plan) error { return p.allow(r.GetOverride(), s.threshold) })
 	if err != nil {
 		return nil, err
 	}

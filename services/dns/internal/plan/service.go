@@ -31,18 +31,11 @@ func NewService(changer *zone.Changer, threshold float64) *Service {
 
 // request is what plan and apply have in common.
 type request interface {
-	GetId() int64
-	GetDomainId() int64
+	zone.Located
+
 	GetRecords() []*dnsv1.NewRecord
 	GetDelete() []*dnsv1.SetRef
 	GetReplace() bool
-}
-
-func refOf(r interface {
-	GetId() int64
-	GetDomainId() int64
-}) zone.Ref {
-	return zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()}
 }
 
 // prepare makes an edit what a request wants. Errors: RECORD_INVALID, DOMAIN_TOO_LARGE.
@@ -80,7 +73,7 @@ func prepare(ctx context.Context, e *zone.Edit, r request) error {
 func (s *Service) PlanChanges(ctx context.Context, r *dnsv1.PlanChangesRequest) (*dnsv1.PlanChangesResponse, error) {
 	var p plan
 	_, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		e, err := tx.View(ctx, refOf(r))
+		e, err := tx.View(ctx, zone.RefOf(r))
 		if err != nil {
 			return err
 		}
@@ -100,7 +93,7 @@ func (s *Service) PlanChanges(ctx context.Context, r *dnsv1.PlanChangesRequest) 
 
 // ApplyChanges implements the ChangeService.
 func (s *Service) ApplyChanges(ctx context.Context, r *dnsv1.ApplyChangesRequest) (*dnsv1.ApplyChangesResponse, error) {
-	_, applied, err := s.apply(ctx, refOf(r), func(ctx context.Context, e *zone.Edit) error { return prepare(ctx, e, r) },
+	_, applied, err := s.apply(ctx, zone.RefOf(r), func(ctx context.Context, e *zone.Edit) error { return prepare(ctx, e, r) },
 		func(p plan) error {
 			if p.fingerprint != r.GetFingerprint() {
 				return fault.Precondition("PLAN_OUTDATED", "the domain has changed since the plan was made, or this is not what was planned: plan again").

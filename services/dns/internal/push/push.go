@@ -104,17 +104,17 @@ func (p *Pusher) one(ctx context.Context, conn *pgxpool.Conn, c zone.Change) err
 	if err != nil {
 		return err
 	}
-	tries, ok, err := zone.Claim(ctx, conn, c.ID)
+	ok, err := zone.Claim(ctx, conn, c.ID)
 	if err != nil || !ok {
 		return err
 	}
-	err = tell(ctx, driver, c, tries)
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
+	err = tell(ctx, driver, c)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 	defer cancel()
 	if err == nil {
-		return p.applied(after, conn, driver, c)
+		return p.applied(ctx, conn, driver, c)
 	}
-	return p.failed(after, conn, c, err)
+	return p.failed(ctx, conn, c, err)
 }
 
 // failed sorts an error: it undoes what the server will not take, and notes why the rest must wait.

@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"errors"
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
@@ -12,13 +11,13 @@ import (
 // asked is how many sets of a change the server is asked for after a push. More would make the cost of a large change that of many small ones.
 const asked = 50
 
-// tell makes a change on the server. tries is how often that was begun before: a server that has what it should have is then no surprise.
-func tell(ctx context.Context, driver nameserver.Driver, c zone.Change, tries int) error {
+// tell makes a change on the server. One that an earlier try has made already is made again without effect.
+func tell(ctx context.Context, driver nameserver.Driver, c zone.Change) error {
 	switch c.Kind {
 	case zone.Create:
-		return create(ctx, driver, c.Zone, c.Sets, tries)
+		return driver.CreateZone(ctx, c.Zone, after(c.Sets))
 	case zone.Rename:
-		if err := create(ctx, driver, c.NewZone, c.Sets, tries); err != nil {
+		if err := driver.CreateZone(ctx, c.NewZone, after(c.Sets)); err != nil {
 			return err
 		}
 		return driver.DeleteZone(ctx, c.Zone)
@@ -28,26 +27,15 @@ func tell(ctx context.Context, driver nameserver.Driver, c zone.Change, tries in
 	return driver.Apply(ctx, c.Zone, c.Sets)
 }
 
-// create makes a zone. One that is there already was made by an earlier try when it holds what that try gave it.
-func create(ctx context.Context, driver nameserver.Driver, name string, changes []rrset.Change, tries int) error {
+// after returns the sets that there are after changes.
+func after(changes []rrset.Change) []rrset.Set {
 	sets := make([]rrset.Set, 0, len(changes))
 	for _, c := range changes {
 		if c.After != nil {
 			sets = append(sets, *c.After)
 		}
 	}
-	err := driver.CreateZone(ctx, name, sets)
-	if !errors.Is(err, nameserver.ErrZoneExists) || tries == 0 {
-		return err
-	}
-	different, asking := differing(ctx, driver, name, changes)
-	if asking != nil {
-		return asking
-	}
-	if len(different) > 0 {
-		return err
-	}
-	return nil
+	return sets
 }
 
 // verify asks the server what it serves of a change, and returns what is not as it should be.

@@ -23,12 +23,9 @@ type Service struct {
 func NewService(changer *zone.Changer) *Service { return &Service{changer: changer} }
 
 // edit changes the records of a domain and waits for its server.
-func (s *Service) edit(ctx context.Context, r interface {
-	GetId() int64
-	GetDomainId() int64
-}, change func(ctx context.Context, e *zone.Edit) error) (zone.Outcome, error) {
+func (s *Service) edit(ctx context.Context, r zone.Located, change func(ctx context.Context, e *zone.Edit) error) (zone.Outcome, error) {
 	return s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
-		e, err := tx.Edit(ctx, zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()}, zone.Records)
+		e, err := tx.Edit(ctx, zone.RefOf(r), zone.Records)
 		if err != nil {
 			return err
 		}
@@ -42,7 +39,7 @@ func (s *Service) ListRecords(ctx context.Context, r *dnsv1.ListRecordsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.Ref{Server: r.GetId(), Domain: r.GetDomainId()})
+	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), zone.RefOf(r))
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +121,7 @@ func add(ctx context.Context, e *zone.Edit, drafts []rrset.Draft) ([]rrset.Entry
 		return nil, err
 	}
 	for i := range entries {
-		if there := e.At(entries[i].Key); drafts[i].TTL == nil && len(there) > 0 {
+		if there := e.At(entries[i].Key); drafts[i].TTL == nil && len(there) > 0 { //nolint:gosec // there are as many entries as drafts
 			entries[i].TTL = there[0].Entry().TTL
 		}
 		e.Add(entries[i])

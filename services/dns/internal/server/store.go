@@ -56,7 +56,7 @@ func (s secrets) seal(sealer *secret.Sealer, id int64) ([]byte, error) {
 	if s == (secrets{}) {
 		return nil, nil
 	}
-	text, err := json.Marshal(s)
+	text, err := json.Marshal(s) //nolint:gosec // it is sealed in the next step
 	if err != nil {
 		return nil, fmt.Errorf("encode credentials: %w", err)
 	}

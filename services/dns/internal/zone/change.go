@@ -43,7 +43,7 @@ type Change struct {
 	Zone      string // at the server, when the change is pushed
 	NewZone   string // Rename
 	Sets      []rrset.Change
-	Tenant    string
+	Tenant    string // of the server
 	By        string // tenant:username or the name of a service
 	CreatedAt time.Time
 	Attempts  int
@@ -122,16 +122,10 @@ func StateOf(ctx context.Context, db Querier, id int64) (state, text string, err
 	return state, text, pg.Fault(err, "CHANGE_NOT_FOUND", "there is no change %d", id)
 }
 
-// Claim counts a try to push a change, before it is made: a try that nobody saw the end of is remembered. It returns how many there were
-// before, and false when the change is pending no more.
-func Claim(ctx context.Context, db Querier, id int64) (before int, ok bool, err error) {
-	rows, _ := db.Query(ctx, `
-		UPDATE dns.changes SET attempts = attempts + 1 WHERE id = $1 AND state = 'pending' RETURNING attempts - 1`, id) // the error comes again below
-	found, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil || len(found) == 0 {
-		return 0, false, pg.Fault(err, "CHANGE", "claim change %d", id)
-	}
-	return found[0], true, nil
+// Claim counts a try to push a change, before it is made. It is false when the change is pending no more.
+func Claim(ctx context.Context, db Querier, id int64) (bool, error) {
+	tag, err := db.Exec(ctx, `UPDATE dns.changes SET attempts = attempts + 1 WHERE id = $1 AND state = 'pending'`, id)
+	return tag.RowsAffected() == 1, pg.Fault(err, "CHANGE", "claim change %d", id)
 }
 
 // Wait notes why a change could not be pushed yet.

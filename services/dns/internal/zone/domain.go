@@ -38,6 +38,15 @@ type Domain struct {
 // Ref names a domain as callers do: by its id on its server.
 type Ref struct{ Server, Domain int64 }
 
+// Located is a request about a domain.
+type Located interface {
+	GetId() int64 // of the server
+	GetDomainId() int64
+}
+
+// RefOf returns the domain that a request is about.
+func RefOf(r Located) Ref { return Ref{Server: r.GetId(), Domain: r.GetDomainId()} }
+
 // Find returns a domain in reach. Errors: DOMAIN_NOT_FOUND.
 func Find(ctx context.Context, db Querier, of reach.Reach, ref Ref) (Domain, error) {
 	rows, _ := db.Query(ctx, `

@@ -34,7 +34,8 @@ func (e *Edit) Finish(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	change := &Change{
-		Domain: e.Domain.ID, Server: e.Domain.ServerID, Parent: e.parent, Kind: e.kind, State: Pending, Zone: e.Domain.Name,
+		Domain: e.Domain.ID, Server: e.Domain.ServerID, Parent: e.parent, Tenant: e.Domain.Tenant,
+		Kind: e.kind, State: Pending, Zone: e.Domain.Name,
 		Sets: e.Changes(), undo: d.undo(e.before),
 	}
 	if e.kind == Adopt {

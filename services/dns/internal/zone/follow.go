@@ -159,7 +159,7 @@ func (e *Edit) addPTR(ctx context.Context, address Row) error {
 		}
 		ttl = r.TTL
 	}
-	e.Add(rrset.Entry{Key: key, TTL: uint32(ttl), Record: rrset.Record{Value: address.Name, Disabled: address.Disabled}}) //nolint:gosec // a TTL, at most rrset.MaxTTL
+	e.Add(rrset.Entry{Key: key, TTL: uint32(ttl), Record: rrset.Record{Value: address.Name, Disabled: address.Disabled}})
 	last := &e.now[key][len(e.now[key])-1]
 	last.PTROf = &address.ID
 	return nil

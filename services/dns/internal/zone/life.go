@@ -31,7 +31,7 @@ func (t *Tx) Create(ctx context.Context, d Domain, kind string, entries []rrset.
 	if err := rows.write(ctx, t.Tx, d.ID); err != nil {
 		return d, err
 	}
-	change := &Change{Domain: d.ID, Server: d.ServerID, Kind: kind, State: Pending, Zone: d.Name, Sets: e.Changes()}
+	change := &Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: kind, State: Pending, Zone: d.Name, Sets: e.Changes()}
 	verb := "added domain "
 	event := "domain.created"
 	if kind == Import {
@@ -85,7 +85,7 @@ func (t *Tx) Rename(ctx context.Context, d Domain, name string, limit int) (Doma
 		return d, pg.Fault(err, "DOMAIN_EXISTS", "there is a domain %s on this server already", Shown(name))
 	}
 	sets, _ := rrset.Collect(moved)
-	change := &Change{Domain: d.ID, Server: d.ServerID, Kind: Rename, State: Pending, Zone: d.Name, NewZone: name, undo: changed.undo(e.before)}
+	change := &Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: Rename, State: Pending, Zone: d.Name, NewZone: name, undo: changed.undo(e.before)}
 	for i := range sets {
 		change.Sets = append(change.Sets, rrset.Change{After: &sets[i]})
 	}
@@ -140,7 +140,7 @@ func (t *Tx) Delete(ctx context.Context, d Domain) error {
 	if _, err := t.Exec(ctx, `UPDATE dns.domains SET deleting = true WHERE id = $1`, d.ID); err != nil {
 		return pg.Fault(err, "DOMAIN", "delete the domain %s", Shown(d.Name))
 	}
-	change := &Change{Domain: d.ID, Server: d.ServerID, Kind: Delete, State: Pending, Zone: d.Name}
+	change := &Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: Delete, State: Pending, Zone: d.Name}
 	if err := t.Log(ctx, change); err != nil {
 		return err
 	}

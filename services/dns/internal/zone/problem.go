@@ -43,7 +43,7 @@ func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
 	entries := make([]rrset.Entry, 0, len(drafts))
 	var wrong []fault.Field
 	for _, draft := range drafts {
-		e, err := rrset.Parse(d.Name, uint32(d.DefaultTTL), draft) //nolint:gosec // a TTL, at most rrset.MaxTTL
+		e, err := rrset.Parse(d.Name, uint32(d.DefaultTTL), draft)
 		var problem *rrset.Problem
 		switch {
 		case errors.As(err, &problem):

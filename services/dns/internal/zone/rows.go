@@ -33,7 +33,7 @@ func (r Row) Key() rrset.Key { return rrset.Key{Name: r.Name, Type: r.Type} }
 
 // Entry returns the record in the vocabulary of the rules.
 func (r Row) Entry() rrset.Entry {
-	return rrset.Entry{Key: r.Key(), TTL: uint32(r.TTL), Record: rrset.Record{Value: r.Value, Disabled: r.Disabled}} //nolint:gosec // a TTL, at most rrset.MaxTTL
+	return rrset.Entry{Key: r.Key(), TTL: uint32(r.TTL), Record: rrset.Record{Value: r.Value, Disabled: r.Disabled}}
 }
 
 func (r *Row) set(e rrset.Entry) {

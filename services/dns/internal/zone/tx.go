@@ -167,7 +167,7 @@ func (t *Tx) edit(d Domain, kind string, parent *int64) *Edit {
 
 // Log writes a change down, with its push, unless it is applied already.
 func (t *Tx) Log(ctx context.Context, c *Change) error {
-	c.Tenant, c.By, c.CreatedAt = t.By.Tenant, t.By.Name, t.now
+	c.By, c.CreatedAt = t.By.Name, t.now
 	if err := c.log(ctx, t.Tx); err != nil {
 		return err
 	}
