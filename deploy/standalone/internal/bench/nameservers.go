@@ -122,7 +122,7 @@ func (n *names) nsupdate(ctx context.Context, zone string) error {
 
 // patches sends one request per record set, as tools do that compare and then change one set at a time.
 func (n *names) patches(ctx context.Context, zone string) error {
-	for i := range bulkRecords {
+	for i := range patchedSets {
 		if err := n.patch(ctx, zone, i); err != nil {
 			return err
 		}
@@ -153,6 +153,7 @@ func (n *names) fill(ctx context.Context) error {
 	text.WriteString("BEGIN;\n")
 	zone := func(name string) {
 		fmt.Fprintf(&text, "INSERT INTO domains (name, type) VALUES ('%s', 'NATIVE');\n", name)
+		text.WriteString("INSERT INTO domainmetadata (domain_id, kind, content) VALUES ((SELECT max(id) FROM domains), 'SOA-EDIT-API', 'INCREASE');\n")
 		for typ, content := range map[string]string{"SOA": "ns1.dns.internal. hostmaster." + name + ". 1 3600 600 1209600 300", "NS": "ns1.dns.internal."} {
 			fmt.Fprintf(&text, "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) VALUES ((SELECT max(id) FROM domains), '%s', '%s', '%s', 3600, 0, 0, 1);\n",
 				name, typ, strings.TrimSuffix(content, "."))

@@ -65,8 +65,8 @@ CREATE TABLE dns.changes (
     state       text NOT NULL CHECK (state IN ('pending', 'applied', 'conflict', 'failed')),
     zone        text NOT NULL,            -- name of the zone at the server when the change is pushed
     new_zone    text NOT NULL DEFAULT '', -- rename
-    sets        jsonb NOT NULL,           -- before and after of every set that changes
-    undo        jsonb NOT NULL,           -- the rows as they were, to be put back when the server refuses
+    sets        json NOT NULL,            -- before and after of every set that changes; never searched, so not jsonb
+    undo        json NOT NULL,            -- the rows as they were, to be put back when the server refuses
     set_count   bigint NOT NULL,
     tenant      text NOT NULL,
     changed_by  text NOT NULL,
@@ -75,6 +75,8 @@ CREATE TABLE dns.changes (
     attempts    int NOT NULL DEFAULT 0,
     error       text NOT NULL DEFAULT ''
 );
+-- Written once and read at most a few times: not worth compressing.
+ALTER TABLE dns.changes ALTER COLUMN sets SET STORAGE EXTERNAL, ALTER COLUMN undo SET STORAGE EXTERNAL;
 CREATE INDEX changes_list ON dns.changes (domain_id, id);
 CREATE INDEX changes_pending ON dns.changes (domain_id, id) WHERE state = 'pending';
 CREATE INDEX changes_parent ON dns.changes (parent) WHERE parent IS NOT NULL;
