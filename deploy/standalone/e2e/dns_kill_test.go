@@ -27,7 +27,7 @@ const (
 func TestDNSSurvivesKills(t *testing.T) {
 	t.Parallel()
 	o := newOpsdeck(t)
-	random := rand.New(rand.NewPCG(seed(t), 9)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(seed(t), 9))
 	for name, start := range nameServers {
 		s := newDNSStage(t, o, start(t))
 		var acknowledged []string
@@ -80,7 +80,7 @@ func (s *dnsStage) addUntilKilled(t testing.TB, round int, after time.Duration) 
 // tryAdd adds a record to a server that may be gone, and reports whether that was acknowledged.
 func (s *dnsStage) tryAdd(name, value string) bool {
 	body := fmt.Sprintf(`{"name":%q,"type":"A","value":%q}`, name, value)
-	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+s.records(""), strings.NewReader(body)) //nolint:noctx // the client has a time limit
+	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+s.records(""), strings.NewReader(body))
 	if err != nil {
 		return false
 	}

@@ -46,7 +46,7 @@ func TestDNSRandomChanges(t *testing.T) {
 	o := sharedOpsdeck(t)
 	onEach(t, func(t *testing.T, start func(t testing.TB) *nameServer) {
 		s := newDNSStage(t, o, start(t))
-		m := &zoneModel{dnsStage: s, random: rand.New(rand.NewPCG(seed(t), 53)), records: map[int64]record{}, apex: s.transfer(t)} //nolint:gosec // a test
+		m := &zoneModel{dnsStage: s, random: rand.New(rand.NewPCG(seed(t), 53)), records: map[int64]record{}, apex: s.transfer(t)}
 		require.Len(t, m.apex, 1)
 		for round := range rounds {
 			for range 1 + m.random.IntN(4) {

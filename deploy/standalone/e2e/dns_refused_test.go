@@ -107,7 +107,8 @@ func (r refusals) names() []refusal {
 	for _, name := range []string{
 		"", "www", "www.example.com", "." + z, "a.." + z, "-a." + z, "a-." + z, "a b." + z, "a/b." + z, "a'b." + z, `a"b.` + z, "a;b." + z, "a(b." + z,
 		"a\\b." + z, "a@b." + z, "a$b." + z, "a%62." + z, "a<b>." + z, "*a." + z, "a*." + z, "a.*." + z, "**." + z, r.label + "." + z, r.long, z + ".com",
-		"x" + z, "a\tb." + z, "a\x00b." + z, "\u2028." + z, "xn--\u00e9." + z, "a b", "..", "."} {
+		"x" + z, "a\tb." + z, "a\x00b." + z, "\u2028." + z, "xn--\u00e9." + z, "a b", "..", ".",
+	} {
 		all = append(all, r.create(name, "A", "192.0.2.9", "name"))
 	}
 	return append(all,
@@ -205,9 +206,12 @@ func (r refusals) ids() []refusal {
 		{"POST", "/dns-services/999999999/domains/", object{"name": "a.example"}, 404, []string{"999999999"}},
 		{"GET", s.path("domains/999999999/records/"), nil, 404, []string{"999999999"}},
 		{"POST", s.path("domains/999999999/records/"), a, 404, []string{"999999999"}},
-		{"GET", swapped + "records/", nil, 404, []string{"domain"}}, {"POST", swapped + "records/", a, 404, []string{"domain"}},
-		{"PATCH", swapped, object{"name": "b.example"}, 404, []string{"domain"}}, {"DELETE", swapped, nil, 404, []string{"domain"}},
-		{"GET", swapped + "drift/", nil, 404, []string{"domain"}}, {"GET", swapped + "export/", nil, 404, []string{"domain"}},
+		{"GET", swapped + "records/", nil, 404, []string{"domain"}},
+		{"POST", swapped + "records/", a, 404, []string{"domain"}},
+		{"PATCH", swapped, object{"name": "b.example"}, 404, []string{"domain"}},
+		{"DELETE", swapped, nil, 404, []string{"domain"}},
+		{"GET", swapped + "drift/", nil, 404, []string{"domain"}},
+		{"GET", swapped + "export/", nil, 404, []string{"domain"}},
 		{"DELETE", s.records(fmt.Sprint(r.foreign)), nil, 404, []string{"record"}},
 		{"PATCH", s.records(fmt.Sprint(r.foreign)), object{"value": "192.0.2.9"}, 404, []string{"record"}},
 		{"POST", s.records("actions/disable/"), []object{{"id": r.www}, {"id": r.foreign}}, 404, []string{"record"}},
@@ -215,7 +219,8 @@ func (r refusals) ids() []refusal {
 		{"POST", s.records("actions/disable/"), []object{{"id": 0}}, 400, []string{"id"}},
 		{"POST", s.records("actions/disable/"), []object{{"id": -1}}, 400, []string{"id"}},
 		{"DELETE", s.records(""), object{"id": "x"}, 400, []string{"id"}},
-		{"GET", s.records("?page=0"), nil, 400, []string{"page"}}, {"GET", s.records("?page_size=101"), nil, 400, []string{"page_size"}},
+		{"GET", s.records("?page=0"), nil, 400, []string{"page"}},
+		{"GET", s.records("?page_size=101"), nil, 400, []string{"page_size"}},
 		{"GET", s.records("?type=ANY"), nil, 400, []string{"type"}},
 	}
 }
@@ -262,7 +267,9 @@ func (r refusals) plans() []refusal {
 	good := object{"name": "x." + z, "type": "A", "value": "192.0.2.9"}
 	return []refusal{
 		{"POST", bulk, []object{good, {"name": "y." + z, "type": "A", "value": "x"}}, 400, []string{"y." + z}},
-		{"POST", bulk, []object{good, good}, 400, []string{"duplicate"}}, {"POST", bulk, []object{}, 400, []string{"body"}}, {"POST", bulk, object{"x": 1}, 400, []string{"body"}},
+		{"POST", bulk, []object{good, good}, 400, []string{"duplicate"}},
+		{"POST", bulk, []object{}, 400, []string{"body"}},
+		{"POST", bulk, object{"x": 1}, 400, []string{"body"}},
 		{"POST", path("plan"), object{"records": []object{{"name": "x." + z, "type": "A", "value": "x"}}}, 400, []string{"value"}},
 		{"POST", path("plan"), object{"delete": []object{{"name": "x.example", "type": "A"}}}, 400, []string{"name"}},
 		{"POST", path("plan"), object{"delete": []object{{"name": z, "type": "SOA"}}}, 400, []string{"SOA"}},
@@ -281,9 +288,13 @@ func (r refusals) plans() []refusal {
 // shapes are bodies that are not what they should be.
 func (r refusals) shapes() []refusal {
 	return []refusal{
-		{"POST", r.s.records(""), "", 400, []string{"body"}}, {"POST", r.s.records(""), "{", 400, []string{"body"}}, {"POST", r.s.records(""), "[]", 400, []string{"body"}},
-		{"POST", r.s.records(""), `{"name":1,"type":"A","value":"x"}`, 400, []string{"name"}}, {"POST", r.s.records(""), `{"nmae":"x"}`, 400, []string{"nmae"}},
-		{"POST", r.s.records(""), `{"name":"a","name":"b"}`, 400, []string{"name"}}, {"POST", r.s.records("actions/disable/"), `[1]`, 400, []string{"[0]"}},
+		{"POST", r.s.records(""), "", 400, []string{"body"}},
+		{"POST", r.s.records(""), "{", 400, []string{"body"}},
+		{"POST", r.s.records(""), "[]", 400, []string{"body"}},
+		{"POST", r.s.records(""), `{"name":1,"type":"A","value":"x"}`, 400, []string{"name"}},
+		{"POST", r.s.records(""), `{"nome":"x"}`, 400, []string{"nome"}},
+		{"POST", r.s.records(""), `{"name":"a","name":"b"}`, 400, []string{"name"}},
+		{"POST", r.s.records("actions/disable/"), `[1]`, 400, []string{"[0]"}},
 		{"PATCH", r.s.records(fmt.Sprint(r.www)), `{"value":null}`, 400, []string{"value"}},
 	}
 }

@@ -191,9 +191,14 @@ func (n *names) pages(ctx context.Context, domain int64) error {
 	records := fmt.Sprintf("/dns-services/%d/domains/%d/records/", n.pdns, domain)
 	domains := fmt.Sprintf("/dns-services/%d/domains/", n.pdns)
 	for _, list := range []struct{ name, path string }{
-		{"records, first page", records}, {"records, page 500 of 100", records + "?page=500&page_size=100"}, {"records of a type", records + "?type=A"},
-		{"records, part of the name", records + "?name=h99999"}, {"records, part of the value", records + "?value=10.1.134.159"},
-		{"domains, first page", domains}, {"domains, page 90 of 100", domains + "?page=90&page_size=100"}, {"domains, part of the name", domains + "?name=z9999"},
+		{"records, first page", records},
+		{"records, page 500 of 100", records + "?page=500&page_size=100"},
+		{"records of a type", records + "?type=A"},
+		{"records, part of the name", records + "?name=h99999"},
+		{"records, part of the value", records + "?value=10.1.134.159"},
+		{"domains, first page", domains},
+		{"domains, page 90 of 100", domains + "?page=90&page_size=100"},
+		{"domains, part of the name", domains + "?name=z9999"},
 	} {
 		var took []time.Duration
 		for range pageReads {

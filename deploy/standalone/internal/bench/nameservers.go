@@ -173,7 +173,7 @@ func (n *names) fill(ctx context.Context) error {
 	if out, err := load.CombinedOutput(); err != nil {
 		return fmt.Errorf("fill PowerDNS: %w: %s", err, out)
 	}
-	url, err := os.ReadFile(filepath.Join(n.stage.Data, "secrets", "database.dns")) //nolint:gosec // our own data directory
+	url, err := os.ReadFile(filepath.Join(n.stage.Data, "secrets", "database.dns"))
 	if err != nil {
 		return err
 	}
