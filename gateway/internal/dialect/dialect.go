@@ -28,7 +28,7 @@ const (
 type Dialect struct {
 	Name      string
 	prefixes  []string                           // of the paths that speak it
-	token     func(authorization string) string  // the token in an Authorization header; "" for none
+	caller    func(r *http.Request) Credential   // who sends a request
 	encodings map[protoreflect.FullName]Encoding // of RPCs that take more than JSON
 	wrappers  []string                           // names under which a JSON body may stand alone
 	aliases   map[string]string                  // query parameters with a second name
@@ -69,10 +69,8 @@ func Of(path string) *Dialect {
 	return dtle
 }
 
-// Token returns the token of a request; "" when it carries none.
-func (d *Dialect) Token(r *http.Request) string {
-	return d.token(strings.TrimSpace(r.Header.Get("Authorization")))
-}
+// Credential returns what a request says about who sends it.
+func (d *Dialect) Credential(r *http.Request) Credential { return d.caller(r) }
 
 // Encodings returns how the fields of an RPC's request may travel in a call that has a body.
 func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
@@ -122,20 +120,4 @@ func (d *Dialect) Success(m protoreflect.Message, sent *wire.Sent) ([]byte, erro
 // Failure prints a fault and returns the HTTP status to send it with.
 func (d *Dialect) Failure(f *fault.Fault) (int, []byte) {
 	return d.failure(nil, Status(f), f)
-}
-
-// bearer returns the token behind one of the schemes, or the whole header when it has no scheme.
-func bearer(schemes ...string) func(string) string {
-	return func(authorization string) string {
-		scheme, token, found := strings.Cut(authorization, " ")
-		if !found {
-			return authorization
-		}
-		for _, s := range schemes {
-			if strings.EqualFold(s, scheme) {
-				return strings.TrimSpace(token)
-			}
-		}
-		return ""
-	}
 }

@@ -41,23 +41,49 @@ func TestPathsBelongToDialects(t *testing.T) {
 	require.Len(t, dialect.All(), len(paths))
 }
 
-func TestTokens(t *testing.T) {
+func TestCredentials(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ dialect, header, want string }{
-		{"dtle", "", ""},
-		{"dtle", "abc", "abc"},
-		{"dtle", "Bearer abc", "abc"},
-		{"dtle", "bEARER  abc ", "abc"},
-		{"dtle", "Basic abc", ""},
-		{"dtle", "Token abc", ""},
-		{"openc3", "Bearer abc", "abc"},
-		{"opsapi", "Token abc", "abc"},
-		{"opsapi", "Bearer abc", "abc"},
-		{"optimus", "abc", "abc"},
-		{"optimus", "Bearer abc", "abc"},
+	jwt := dialect.Credential{Kind: dialect.JWT, Value: "a.b.c"}
+	token := dialect.Credential{Kind: dialect.APIToken, Value: "abc"}
+	for _, test := range []struct {
+		dialect, header string
+		want            dialect.Credential
+	}{
+		{"dtle", "", dialect.Credential{}},
+		{"dtle", "a.b.c", jwt},
+		{"dtle", "Bearer a.b.c", jwt},
+		{"dtle", "bEARER  a.b.c ", jwt},
+		{"dtle", "Bearer abc", token},
+		{"dtle", "Basic abc", dialect.Credential{}},
+		{"dtle", "Token abc", dialect.Credential{}},
+		{"dtle", "Bearer ", dialect.Credential{}},
+		{"openc3", "Bearer a.b.c", jwt},
+		{"opsapi", "Token abc", token},
+		{"opsapi", "Token a.b.c", jwt},
+		{"opsapi", "Bearer a.b.c", jwt},
+		{"optimus", "a.b.c", jwt},
+		{"optimus", "Bearer a.b.c", jwt},
 	} {
 		r := &http.Request{Header: http.Header{"Authorization": {test.header}}}
-		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Token(r), "%+v", test)
+		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Credential(r), "%+v", test)
+	}
+}
+
+func TestPagesAndProgramsOfOpenC3(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		header http.Header
+		want   dialect.Credential
+	}{
+		{http.Header{"Cookie": {"a=b; sid=s3"}}, dialect.Credential{Kind: dialect.Cookie, Value: "s3"}},
+		{http.Header{"Cookie": {"sid="}}, dialect.Credential{}},
+		{http.Header{"Appname": {"job"}, "Appkey": {"k"}}, dialect.Credential{Kind: dialect.AppKey, Name: "job", Value: "k"}},
+		{http.Header{"Appname": {"job"}}, dialect.Credential{}},
+		{http.Header{"Appname": {"job"}, "Appkey": {"k"}, "Cookie": {"sid=s3"}}, dialect.Credential{Kind: dialect.AppKey, Name: "job", Value: "k"}},
+		{http.Header{"Authorization": {"a.b.c"}, "Cookie": {"sid=s3"}}, dialect.Credential{Kind: dialect.JWT, Value: "a.b.c"}},
+	} {
+		require.Equal(t, test.want, dialect.Of(paths["openc3"]).Credential(&http.Request{Header: test.header}), "%+v", test)
+		require.NotEqual(t, dialect.Cookie, dialect.Of(paths["opsapi"]).Credential(&http.Request{Header: test.header}).Kind)
 	}
 }
 

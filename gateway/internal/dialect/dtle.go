@@ -27,7 +27,7 @@ func isRole(has func(member string) bool) bool {
 var dtle = &Dialect{
 	Name:     "dtle",
 	prefixes: []string{"/v2"},
-	token:    bearer("Bearer"),
+	caller:   header("Bearer"),
 	encodings: map[protoreflect.FullName]Encoding{
 		auth + ".SessionService.CreateCaptcha": JSON | Form | Query,
 		auth + ".SessionService.Login":         JSON | Form,

@@ -15,7 +15,7 @@ import (
 var openc3 = &Dialect{
 	Name:     "openc3",
 	prefixes: []string{"/api/job", "/api/agent", "/api/connector"},
-	token:    bearer("Bearer"),
+	caller:   headerKeyOrCookie("Bearer"),
 	encoder:  wire.NewEncoder(wire.Rules{Time: openc3Time}),
 	success: func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
 		dst, err := d.encoder.Append(append(dst, `{"stat":true,"data":`...), m, sent)

@@ -18,7 +18,7 @@ var opsapi = &Dialect{
 		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
 		"/hosts", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
-	token:   bearer("Token", "Bearer"),
+	caller:  header("Token", "Bearer"),
 	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
 	success: func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
 		return d.encoder.Append(dst, m, sent)

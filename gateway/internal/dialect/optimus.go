@@ -15,7 +15,7 @@ import (
 var optimus = &Dialect{
 	Name:     "optimus",
 	prefixes: []string{"/api/v1", "/api/ericic/v1"},
-	token:    bearer("Bearer"),
+	caller:   header("Bearer"),
 	encoder: wire.NewEncoder(wire.Rules{Time: func(dst []byte, t time.Time) []byte {
 		return strconv.AppendInt(dst, t.Unix(), 10)
 	}}),

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
@@ -28,12 +27,12 @@ type Relay struct {
 	log      *zap.Logger
 	mux      *runtime.ServeMux
 	routes   *route.Table
-	verifier *authn.Verifier
+	door     Door
 }
 
 // New returns a relay to the given services, each over its own connection.
-func New(ctx context.Context, log *zap.Logger, backends []Backend, verifier *authn.Verifier) (*Relay, error) {
-	h := &Relay{log: log, verifier: verifier}
+func New(ctx context.Context, log *zap.Logger, backends []Backend, door Door) (*Relay, error) {
+	h := &Relay{log: log, door: door}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
 		runtime.WithForwardResponseRewriter(rewrite),
@@ -89,12 +88,12 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
-	token := ex.dialect.Token(r)
-	if err := h.admit(ctx, ex.route, token); err != nil {
+	token, err := h.door.admit(ctx, ex.route, ex.dialect.Credential(r))
+	if err != nil {
 		h.refuse(ctx, w, err)
 		return
 	}
-	path, err := h.detour(r, ex, path)
+	path, err = h.detour(r, ex, path)
 	if err != nil {
 		h.refuse(ctx, w, err)
 		return
@@ -107,21 +106,6 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
 	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
-}
-
-// admit refuses strangers. The service behind a call checks its token; where there is a body to be read first, so does the
-// gateway: a stranger's would cost many times its size in memory.
-func (h *Relay) admit(ctx context.Context, r *route.Route, token string) error {
-	switch {
-	case r.Public:
-		return nil
-	case token == "":
-		return fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
-	case r.Body == "":
-		return nil
-	}
-	_, err := h.verifier.Verify(ctx, token)
-	return err
 }
 
 // bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.

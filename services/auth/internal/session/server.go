@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
@@ -63,33 +62,6 @@ func (s *Server) CreateCaptcha(ctx context.Context, r *authv1.CreateCaptchaReque
 		return nil, err
 	}
 	return &authv1.CreateCaptchaResponse{Id: id, DataScheme: data}, nil
-}
-
-// Login implements the SessionService. The order of checks is the documents': lockout, captcha, user, password.
-func (s *Server) Login(ctx context.Context, r *authv1.LoginRequest) (*authv1.LoginResponse, error) {
-	if err := s.logins.Allow(rpc.FromContext(ctx).Address); err != nil {
-		return nil, err
-	}
-	who, now := account{r.GetTenant(), r.GetUsername()}, s.cfg.Now()
-	failed, err := s.store.attempts(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	if failed.locked(now) {
-		return nil, failed.refusal(who, now)
-	}
-	known, wrong, err := s.identify(ctx, who, r)
-	if err != nil {
-		return nil, err
-	}
-	if wrong != nil {
-		return nil, s.count(ctx, who, wrong)
-	}
-	token, expires, err := s.open(ctx, known)
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.LoginResponse{Token: token, ExpireTime: timestamppb.New(expires)}, nil
 }
 
 // DeleteExpired removes sessions and failed logins that no longer matter.

@@ -22,14 +22,6 @@ type person struct {
 	Enabled     bool      `db:"enabled"`
 }
 
-// opened is a session to be stored.
-type opened struct {
-	id      string
-	address string
-	from    time.Time
-	until   time.Time
-}
-
 type store struct{ pool *pgxpool.Pool }
 
 // person returns nil when there is none.
@@ -90,13 +82,13 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 }
 
 // insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
-func insert(ctx context.Context, tx pgx.Tx, p *person, o opened) (bool, error) {
+func insert(ctx context.Context, tx pgx.Tx, p *person, o Session) (bool, error) {
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO auth.sessions (id, user_id, address, created_at, expires_at)
 		SELECT $1, u.id, $2, $3, $4
 		  FROM auth.users u
 		 WHERE u.id = $5 AND u.status = 'enabled' AND u.password_set_at = $6
-		   FOR NO KEY UPDATE`, o.id, o.address, o.from, o.until, p.ID, p.PasswordSet)
+		   FOR NO KEY UPDATE`, o.ID, o.Address, o.From, o.Until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 
