@@ -14,6 +14,9 @@ var files embed.FS
 // texts are the mails, each in Chinese and English: nobody has said which language he reads. The first line is the subject.
 var texts = template.Must(template.ParseFS(files, "text/*.txt"))
 
+// NoticeLife is how long a notice is of use.
+const NoticeLife = 24 * time.Hour
+
 // Link is the mail with a link to set a new password.
 func Link(to, account, link string, life time.Duration) (Message, error) {
 	return write(to, "link.txt", map[string]any{"Account": account, "Link": link, "Minutes": int(life.Minutes())})
