@@ -17,6 +17,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 	"github.com/opsdeck/opsdeck/pkg/secret"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/totp"
 )
 
 // countTimeout bounds the writing down of a failure, which goes on when the caller has hung up.
@@ -24,11 +26,12 @@ const countTimeout = 5 * time.Second
 
 // Credentials are what somebody types to sign in with a password, in whichever dialect.
 type Credentials struct {
-	Tenant   string
-	Username string   // case does not matter
-	Password string   // as it travelled
-	Code     string   // of the second factor; empty when none was given
-	Captcha  *Captcha // nil where the document knows none
+	Tenant    string
+	Username  string // case does not matter
+	Password  string
+	Encrypted bool     // the document has passwords encrypted when the server has a private key
+	Code      string   // of the second factor, or a recovery code; empty when none was given
+	Captcha   *Captcha // nil where the document knows none
 }
 
 // Captcha is the answer to a captcha.
@@ -46,8 +49,9 @@ func (k Known) Principal(session string) authn.Principal {
 }
 
 // Authenticate finds out who somebody is. It is the only way in with a password, so that limits and locks hold in every
-// dialect. The order of checks is the documents': the limit of the address, lockout, captcha, user, password. What is wrong
-// counts against the account. Errors: RATE_LIMITED, ACCOUNT_LOCKED, CAPTCHA_WRONG, LOGIN_FAILED, PASSWORD_UNREADABLE.
+// dialect. The order of checks is the documents': the limit of the address, lockout, captcha, user, password; the second factor
+// comes last, so that only who knows the password learns that there is one. What is wrong counts against the account. Errors:
+// RATE_LIMITED, ACCOUNT_LOCKED, CAPTCHA_WRONG, LOGIN_FAILED, PASSWORD_UNREADABLE, TOTP_REQUIRED, TOTP_WRONG.
 func (s *Server) Authenticate(ctx context.Context, c Credentials) (Known, error) {
 	if err := s.logins.Allow(rpc.FromContext(ctx).Address); err != nil {
 		return Known{}, err
@@ -66,7 +70,7 @@ func (s *Server) Authenticate(ctx context.Context, c Credentials) (Known, error)
 	return known, nil
 }
 
-// identify checks captcha, user and password. wrong is a refusal that counts against the account.
+// identify checks captcha, user, password and second factor. wrong is a refusal that counts against the account.
 func (s *Server) identify(ctx context.Context, who account, c Credentials) (known Known, wrong, err error) {
 	if c.Captcha != nil {
 		right, err := s.cfg.Captchas.Take(ctx, c.Captcha.ID, c.Captcha.Answer)
@@ -77,9 +81,11 @@ func (s *Server) identify(ctx context.Context, who account, c Credentials) (know
 			return known, captchaWrong(), nil
 		}
 	}
-	password, err := s.reveal(c.Password)
-	if err != nil {
-		return known, nil, err
+	password := c.Password
+	if c.Encrypted {
+		if password, err = s.reveal(c.Password); err != nil {
+			return known, nil, err
+		}
 	}
 	p, err := s.store.person(ctx, who)
 	if err != nil {
@@ -94,6 +100,13 @@ func (s *Server) identify(ctx context.Context, who account, c Credentials) (know
 	}
 	if !ok || !p.Enabled {
 		return known, loginFailed(), nil
+	}
+	err = s.cfg.Factors.Verify(ctx, p.ID, c.Code)
+	if fault.Is(err, totp.Wrong) {
+		return known, err, nil
+	}
+	if err != nil {
+		return known, nil, err
 	}
 	known.person = p
 	if stale {
@@ -126,7 +139,7 @@ func (s *Server) reveal(text string) (string, error) {
 // in the order in which they get here or to Begin: once the account is locked, right and wrong passwords get the same answer,
 // so that a burst of guesses learns no more than three of them one after the other.
 func (s *Server) count(ctx context.Context, who account, wrong error) error {
-	address := addressOf(ctx)
+	address := rpc.FromContext(ctx).AddressText()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
 	err := pg.InTx(ctx, s.cfg.Pool, func(ctx context.Context, tx pgx.Tx) error {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +22,7 @@ import (
 type Session struct {
 	ID      string // names it; what its user shows is a token signed for it, or a secret of its own
 	Address string // the login came from; empty when it cannot be told
+	Agent   string // what the client calls itself
 	From    time.Time
 	Until   time.Time
 }
@@ -30,13 +30,13 @@ type Session struct {
 // NewSession returns a session of the call being served, which begins now.
 func (s *Server) NewSession(ctx context.Context, life time.Duration) Session {
 	now := s.cfg.Now()
-	return Session{ID: rand.Text(), Address: addressOf(ctx), From: now, Until: now.Add(life)}
+	return Session{ID: rand.Text(), Address: rpc.FromContext(ctx).AddressText(), Agent: rpc.FromContext(ctx).Agent, From: now, Until: now.Add(life)}
 }
 
 // Login implements the SessionService.
 func (s *Server) Login(ctx context.Context, r *authv1.LoginRequest) (*authv1.LoginResponse, error) {
 	known, err := s.Authenticate(ctx, Credentials{
-		Tenant: r.GetTenant(), Username: r.GetUsername(), Password: r.GetPassword(),
+		Tenant: r.GetTenant(), Username: r.GetUsername(), Password: r.GetPassword(), Encrypted: true, Code: r.GetTotp(),
 		Captcha: &Captcha{ID: r.GetCaptchaId(), Answer: r.GetCaptcha()},
 	})
 	if err != nil {
@@ -89,11 +89,4 @@ func (s *Server) Begin(ctx context.Context, tx pgx.Tx, known Known, session Sess
 		Type: "opsdeck.auth.session.opened", Subject: session.ID, Tenant: p.Tenant,
 		Data: &eventv1.SessionOpened{SessionId: session.ID, Tenant: p.Tenant, Username: p.Username, Address: session.Address},
 	})
-}
-
-func addressOf(ctx context.Context) string {
-	if address := rpc.FromContext(ctx).Address; address != (netip.Addr{}) {
-		return address.String()
-	}
-	return ""
 }

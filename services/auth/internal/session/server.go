@@ -17,6 +17,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/auth/internal/password"
 	"github.com/opsdeck/opsdeck/services/auth/internal/ratelimit"
 	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
+	"github.com/opsdeck/opsdeck/services/auth/internal/totp"
 )
 
 // Config is what signing in stands on.
@@ -28,6 +29,7 @@ type Config struct {
 	Policy            password.Policy
 	RSA               *secret.RSA // nil: passwords arrive in plain text
 	Keys              *signing.Keys
+	Factors           *totp.Factors
 	LoginsPerMinute   int // from one address
 	CaptchasPerMinute int // for one address
 	Now               func() time.Time

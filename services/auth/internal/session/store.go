@@ -84,17 +84,30 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 // insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
 func insert(ctx context.Context, tx pgx.Tx, p *person, o Session) (bool, error) {
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO auth.sessions (id, user_id, address, created_at, expires_at)
-		SELECT $1, u.id, $2, $3, $4
+		INSERT INTO auth.sessions (id, user_id, address, user_agent, created_at, expires_at)
+		SELECT $1, u.id, $2, $3, $4, $5
 		  FROM auth.users u
-		 WHERE u.id = $5 AND u.status = 'enabled' AND u.password_set_at = $6
-		   FOR NO KEY UPDATE`, o.ID, o.Address, o.From, o.Until, p.ID, p.PasswordSet)
+		 WHERE u.id = $6 AND u.status = 'enabled' AND u.password_set_at = $7
+		   FOR NO KEY UPDATE`, o.ID, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 
 func replaceHash(ctx context.Context, tx pgx.Tx, p *person, hash string) error {
 	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2 WHERE id = $1`, p.ID, hash)
 	return pg.Fault(err, "USER", "store a password hash of %s:%s", p.Tenant, p.Username)
+}
+
+// Unlock takes the failed logins off an account and reports whether there were any.
+func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM auth.login_attempts WHERE tenant = $1 AND username = lower($2)`, tenant, username)
+	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
+}
+
+// EndAll ends the sessions of a user, but for one that is to stay; "" for none.
+func EndAll(ctx context.Context, tx pgx.Tx, userID int64, stays string) (ended []string, err error) {
+	rows, _ := tx.Query(ctx, `DELETE FROM auth.sessions WHERE user_id = $1 AND id <> $2 RETURNING id`, userID, stays) // the error comes again below
+	ended, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return ended, pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
 }
 
 // deleteExpired removes sessions and failed logins that no longer matter.
