@@ -379,6 +379,153 @@ func (x *RoleChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.auth.token.created, .updated and .deleted, opsdeck.auth.app_key.created and .deleted: somebody changed an API token or an app
+// key.
+type TokenChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user whom it acts for.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user whom it acts for.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// What it is called.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,4,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenChanged) Reset() {
+	*x = TokenChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenChanged) ProtoMessage() {}
+
+func (x *TokenChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenChanged.ProtoReflect.Descriptor instead.
+func (*TokenChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TokenChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.session.stolen: a refresh token was used a second time, so two have it, and the session was ended.
+type SessionStolen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Tenant of the user.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	// Address that the second use came from.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionStolen) Reset() {
+	*x = SessionStolen{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionStolen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionStolen) ProtoMessage() {}
+
+func (x *SessionStolen) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionStolen.ProtoReflect.Descriptor instead.
+func (*SessionStolen) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SessionStolen) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 var File_opsdeck_event_v1_auth_proto protoreflect.FileDescriptor
 
 const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
@@ -411,7 +558,19 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x03 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"u\n" +
+	"\fTokenChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x04 \x01(\tR\tchangedBy\"|\n" +
+	"\rSessionStolen\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x03 \x01(\tR\busername\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddressBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
 
 var (
 	file_opsdeck_event_v1_auth_proto_rawDescOnce sync.Once
@@ -425,13 +584,15 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SessionOpened)(nil), // 0: opsdeck.event.v1.SessionOpened
 	(*SessionEnded)(nil),  // 1: opsdeck.event.v1.SessionEnded
 	(*AccountLocked)(nil), // 2: opsdeck.event.v1.AccountLocked
 	(*UserChanged)(nil),   // 3: opsdeck.event.v1.UserChanged
 	(*RoleChanged)(nil),   // 4: opsdeck.event.v1.RoleChanged
+	(*TokenChanged)(nil),  // 5: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil), // 6: opsdeck.event.v1.SessionStolen
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -452,7 +613,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
