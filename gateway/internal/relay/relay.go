@@ -19,15 +19,15 @@ import (
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
 	"github.com/opsdeck/opsdeck/gateway/internal/route"
-	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
 // Relay is the HTTP handler of all RPCs.
 type Relay struct {
-	log      *zap.Logger
-	mux      *runtime.ServeMux
-	routes   *route.Table
-	door     Door
+	log     *zap.Logger
+	mux     *runtime.ServeMux
+	routes  *route.Table
+	detours map[*route.Route]detour
+	door    Door
 }
 
 // New returns a relay to the given services, each over its own connection.
@@ -55,7 +55,10 @@ func New(ctx context.Context, log *zap.Logger, backends []Backend, door Door) (*
 		}
 	}
 	var err error
-	h.routes, err = route.Of(names...)
+	if h.routes, err = route.Of(names...); err != nil {
+		return nil, err
+	}
+	h.detours, err = detoursOf(h.routes)
 	return h, err
 }
 
@@ -78,11 +81,7 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(ctx, w, &fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "there is nothing at " + r.URL.Path})
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	ex.route = methods[method]
+	ex.route = methods.For(r.Method)
 	if ex.route == nil {
 		h.otherMethod(ctx, w, r, methods)
 		return
@@ -105,13 +104,13 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
-	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
+	h.mux.ServeHTTP(ex.writer(w), h.bare(ctx, r, path, query, ex))
 }
 
 // bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.
-func (h *Relay) bare(ctx context.Context, r *http.Request, method, path, query string, ex *exchange) *http.Request {
+func (h *Relay) bare(ctx context.Context, r *http.Request, path, query string, ex *exchange) *http.Request {
 	out := (&http.Request{
-		Method: method, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		Method: ex.route.Method, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
 		Header: http.Header{}, Body: &body{ReadCloser: r.Body, exchange: ex}, ContentLength: r.ContentLength,
 	}).WithContext(ctx)
 	u := *r.URL
@@ -134,20 +133,4 @@ func (h *Relay) otherMethod(ctx context.Context, w http.ResponseWriter, r *http.
 		Code: codes.Unimplemented, Reason: dialect.MethodNotAllowed,
 		Message: fmt.Sprintf("%s is not allowed here, only %s", r.Method, methods.Allow()),
 	})
-}
-
-// exchange is one HTTP call while it is being relayed.
-type exchange struct {
-	dialect *dialect.Dialect
-	route   *route.Route
-	fields  bool       // the body holds form fields, not JSON
-	sent    *wire.Sent // what the JSON body said about its lists
-	refused error      // why the body was refused
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange {
-	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return ex
 }
