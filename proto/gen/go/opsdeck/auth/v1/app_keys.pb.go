@@ -389,6 +389,52 @@ func (x *CreateAppKeyRequest) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// The app key, with its whole value.
+type CreateAppKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	AppKey        *AppKey `protobuf:"bytes,1,opt,name=app_key,json=appKey,proto3" json:"app_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAppKeyResponse) Reset() {
+	*x = CreateAppKeyResponse{}
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAppKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAppKeyResponse) ProtoMessage() {}
+
+func (x *CreateAppKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAppKeyResponse.ProtoReflect.Descriptor instead.
+func (*CreateAppKeyResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CreateAppKeyResponse) GetAppKey() *AppKey {
+	if x != nil {
+		return x.AppKey
+	}
+	return nil
+}
+
 // An app key to be removed.
 type DeleteAppKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -400,7 +446,7 @@ type DeleteAppKeyRequest struct {
 
 func (x *DeleteAppKeyRequest) Reset() {
 	*x = DeleteAppKeyRequest{}
-	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +458,7 @@ func (x *DeleteAppKeyRequest) String() string {
 func (*DeleteAppKeyRequest) ProtoMessage() {}
 
 func (x *DeleteAppKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +471,7 @@ func (x *DeleteAppKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAppKeyRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAppKeyRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeleteAppKeyRequest) GetId() int64 {
@@ -444,7 +490,7 @@ type DeleteAppKeyResponse struct {
 
 func (x *DeleteAppKeyResponse) Reset() {
 	*x = DeleteAppKeyResponse{}
-	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[5]
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +502,7 @@ func (x *DeleteAppKeyResponse) String() string {
 func (*DeleteAppKeyResponse) ProtoMessage() {}
 
 func (x *DeleteAppKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[5]
+	mi := &file_opsdeck_auth_v1_app_keys_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +515,7 @@ func (x *DeleteAppKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAppKeyResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAppKeyResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP(), []int{6}
 }
 
 var File_opsdeck_auth_v1_app_keys_proto protoreflect.FileDescriptor
@@ -507,15 +553,17 @@ const file_opsdeck_auth_v1_app_keys_proto_rawDesc = "" +
 	"\x06scopes\x18\x05 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10 \x18\x01\"\x06r\x04\x10\x01\x18@R\x06scopes\x12=\n" +
 	"\x10allowed_networks\x18\x06 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10 \x18\x01\"\x06r\x04\x10\x01\x18@R\x0fallowedNetworks\x12E\n" +
 	"\vexpire_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\b\xbaH\x05\xb2\x01\x02@\x01R\n" +
-	"expireTime\".\n" +
+	"expireTime\"H\n" +
+	"\x14CreateAppKeyResponse\x120\n" +
+	"\aapp_key\x18\x01 \x01(\v2\x17.opsdeck.auth.v1.AppKeyR\x06appKey\".\n" +
 	"\x13DeleteAppKeyRequest\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"\x16\n" +
-	"\x14DeleteAppKeyResponse2\xfe\x02\n" +
+	"\x14DeleteAppKeyResponse2\x96\x03\n" +
 	"\rAppKeyService\x12x\n" +
 	"\vListAppKeys\x12#.opsdeck.auth.v1.ListAppKeysRequest\x1a$.opsdeck.auth.v1.ListAppKeysResponse\"\x1e\xca\xf3\x18\t*\a\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\v\x12\t/app-keys\x12p\n" +
-	"\fCreateAppKey\x12$.opsdeck.auth.v1.CreateAppKeyRequest\x1a\x17.opsdeck.auth.v1.AppKey\"!\xca\xf3\x18\t*\a\n" +
-	"\x05admin\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/app-keys\x12\x80\x01\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\v\x12\t/app-keys\x12\x87\x01\n" +
+	"\fCreateAppKey\x12$.opsdeck.auth.v1.CreateAppKeyRequest\x1a%.opsdeck.auth.v1.CreateAppKeyResponse\"*\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x17:\x01*b\aapp_key\"\t/app-keys\x12\x80\x01\n" +
 	"\fDeleteAppKey\x12$.opsdeck.auth.v1.DeleteAppKeyRequest\x1a%.opsdeck.auth.v1.DeleteAppKeyResponse\"#\xca\xf3\x18\t*\a\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02\x10*\x0e/app-keys/{id}B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
@@ -531,33 +579,35 @@ func file_opsdeck_auth_v1_app_keys_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_app_keys_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_app_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_opsdeck_auth_v1_app_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_opsdeck_auth_v1_app_keys_proto_goTypes = []any{
 	(*AppKey)(nil),                // 0: opsdeck.auth.v1.AppKey
 	(*ListAppKeysRequest)(nil),    // 1: opsdeck.auth.v1.ListAppKeysRequest
 	(*ListAppKeysResponse)(nil),   // 2: opsdeck.auth.v1.ListAppKeysResponse
 	(*CreateAppKeyRequest)(nil),   // 3: opsdeck.auth.v1.CreateAppKeyRequest
-	(*DeleteAppKeyRequest)(nil),   // 4: opsdeck.auth.v1.DeleteAppKeyRequest
-	(*DeleteAppKeyResponse)(nil),  // 5: opsdeck.auth.v1.DeleteAppKeyResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*CreateAppKeyResponse)(nil),  // 4: opsdeck.auth.v1.CreateAppKeyResponse
+	(*DeleteAppKeyRequest)(nil),   // 5: opsdeck.auth.v1.DeleteAppKeyRequest
+	(*DeleteAppKeyResponse)(nil),  // 6: opsdeck.auth.v1.DeleteAppKeyResponse
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_opsdeck_auth_v1_app_keys_proto_depIdxs = []int32{
-	6, // 0: opsdeck.auth.v1.AppKey.created_time:type_name -> google.protobuf.Timestamp
-	6, // 1: opsdeck.auth.v1.AppKey.expire_time:type_name -> google.protobuf.Timestamp
-	6, // 2: opsdeck.auth.v1.AppKey.last_used_time:type_name -> google.protobuf.Timestamp
+	7, // 0: opsdeck.auth.v1.AppKey.created_time:type_name -> google.protobuf.Timestamp
+	7, // 1: opsdeck.auth.v1.AppKey.expire_time:type_name -> google.protobuf.Timestamp
+	7, // 2: opsdeck.auth.v1.AppKey.last_used_time:type_name -> google.protobuf.Timestamp
 	0, // 3: opsdeck.auth.v1.ListAppKeysResponse.results:type_name -> opsdeck.auth.v1.AppKey
-	6, // 4: opsdeck.auth.v1.CreateAppKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
-	1, // 5: opsdeck.auth.v1.AppKeyService.ListAppKeys:input_type -> opsdeck.auth.v1.ListAppKeysRequest
-	3, // 6: opsdeck.auth.v1.AppKeyService.CreateAppKey:input_type -> opsdeck.auth.v1.CreateAppKeyRequest
-	4, // 7: opsdeck.auth.v1.AppKeyService.DeleteAppKey:input_type -> opsdeck.auth.v1.DeleteAppKeyRequest
-	2, // 8: opsdeck.auth.v1.AppKeyService.ListAppKeys:output_type -> opsdeck.auth.v1.ListAppKeysResponse
-	0, // 9: opsdeck.auth.v1.AppKeyService.CreateAppKey:output_type -> opsdeck.auth.v1.AppKey
-	5, // 10: opsdeck.auth.v1.AppKeyService.DeleteAppKey:output_type -> opsdeck.auth.v1.DeleteAppKeyResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 4: opsdeck.auth.v1.CreateAppKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	0, // 5: opsdeck.auth.v1.CreateAppKeyResponse.app_key:type_name -> opsdeck.auth.v1.AppKey
+	1, // 6: opsdeck.auth.v1.AppKeyService.ListAppKeys:input_type -> opsdeck.auth.v1.ListAppKeysRequest
+	3, // 7: opsdeck.auth.v1.AppKeyService.CreateAppKey:input_type -> opsdeck.auth.v1.CreateAppKeyRequest
+	5, // 8: opsdeck.auth.v1.AppKeyService.DeleteAppKey:input_type -> opsdeck.auth.v1.DeleteAppKeyRequest
+	2, // 9: opsdeck.auth.v1.AppKeyService.ListAppKeys:output_type -> opsdeck.auth.v1.ListAppKeysResponse
+	4, // 10: opsdeck.auth.v1.AppKeyService.CreateAppKey:output_type -> opsdeck.auth.v1.CreateAppKeyResponse
+	6, // 11: opsdeck.auth.v1.AppKeyService.DeleteAppKey:output_type -> opsdeck.auth.v1.DeleteAppKeyResponse
+	9, // [9:12] is the sub-list for method output_type
+	6, // [6:9] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_app_keys_proto_init() }
@@ -571,7 +621,7 @@ func file_opsdeck_auth_v1_app_keys_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_app_keys_proto_rawDesc), len(file_opsdeck_auth_v1_app_keys_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

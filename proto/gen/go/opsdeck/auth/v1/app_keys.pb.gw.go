@@ -180,7 +180,7 @@ func RegisterAppKeyServiceHandlerServer(ctx context.Context, mux *runtime.ServeM
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_AppKeyService_CreateAppKey_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_AppKeyService_CreateAppKey_0(annotatedContext, mux, outboundMarshaler, w, req, response_AppKeyService_CreateAppKey_0{resp.(*CreateAppKeyResponse)}, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodDelete, pattern_AppKeyService_DeleteAppKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -274,7 +274,7 @@ func RegisterAppKeyServiceHandlerClient(ctx context.Context, mux *runtime.ServeM
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_AppKeyService_CreateAppKey_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_AppKeyService_CreateAppKey_0(annotatedContext, mux, outboundMarshaler, w, req, response_AppKeyService_CreateAppKey_0{resp.(*CreateAppKeyResponse)}, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodDelete, pattern_AppKeyService_DeleteAppKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -294,6 +294,15 @@ func RegisterAppKeyServiceHandlerClient(ctx context.Context, mux *runtime.ServeM
 		forward_AppKeyService_DeleteAppKey_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	return nil
+}
+
+type response_AppKeyService_CreateAppKey_0 struct {
+	*CreateAppKeyResponse
+}
+
+func (m response_AppKeyService_CreateAppKey_0) XXX_ResponseBody() interface{} {
+	response := m.CreateAppKeyResponse
+	return response.AppKey
 }
 
 var (

@@ -35,7 +35,7 @@ type AppKeyServiceClient interface {
 	ListAppKeys(ctx context.Context, in *ListAppKeysRequest, opts ...grpc.CallOption) (*ListAppKeysResponse, error)
 	// CreateAppKey makes an app key. The answer is the only one with the whole key, unless the operator turned reading back on. Errors:
 	// APP_KEY_EXISTS, USER_NOT_FOUND, OUT_OF_SCOPE, TOKEN_LIMIT, ABOVE_TOKEN, MODULE_UNKNOWN.
-	CreateAppKey(ctx context.Context, in *CreateAppKeyRequest, opts ...grpc.CallOption) (*AppKey, error)
+	CreateAppKey(ctx context.Context, in *CreateAppKeyRequest, opts ...grpc.CallOption) (*CreateAppKeyResponse, error)
 	// DeleteAppKey removes an app key; calls with it are refused within a second. Errors: TOKEN_NOT_FOUND.
 	DeleteAppKey(ctx context.Context, in *DeleteAppKeyRequest, opts ...grpc.CallOption) (*DeleteAppKeyResponse, error)
 }
@@ -58,9 +58,9 @@ func (c *appKeyServiceClient) ListAppKeys(ctx context.Context, in *ListAppKeysRe
 	return out, nil
 }
 
-func (c *appKeyServiceClient) CreateAppKey(ctx context.Context, in *CreateAppKeyRequest, opts ...grpc.CallOption) (*AppKey, error) {
+func (c *appKeyServiceClient) CreateAppKey(ctx context.Context, in *CreateAppKeyRequest, opts ...grpc.CallOption) (*CreateAppKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(AppKey)
+	out := new(CreateAppKeyResponse)
 	err := c.cc.Invoke(ctx, AppKeyService_CreateAppKey_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ type AppKeyServiceServer interface {
 	ListAppKeys(context.Context, *ListAppKeysRequest) (*ListAppKeysResponse, error)
 	// CreateAppKey makes an app key. The answer is the only one with the whole key, unless the operator turned reading back on. Errors:
 	// APP_KEY_EXISTS, USER_NOT_FOUND, OUT_OF_SCOPE, TOKEN_LIMIT, ABOVE_TOKEN, MODULE_UNKNOWN.
-	CreateAppKey(context.Context, *CreateAppKeyRequest) (*AppKey, error)
+	CreateAppKey(context.Context, *CreateAppKeyRequest) (*CreateAppKeyResponse, error)
 	// DeleteAppKey removes an app key; calls with it are refused within a second. Errors: TOKEN_NOT_FOUND.
 	DeleteAppKey(context.Context, *DeleteAppKeyRequest) (*DeleteAppKeyResponse, error)
 	mustEmbedUnimplementedAppKeyServiceServer()
@@ -105,7 +105,7 @@ type UnimplementedAppKeyServiceServer struct{}
 func (UnimplementedAppKeyServiceServer) ListAppKeys(context.Context, *ListAppKeysRequest) (*ListAppKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAppKeys not implemented")
 }
-func (UnimplementedAppKeyServiceServer) CreateAppKey(context.Context, *CreateAppKeyRequest) (*AppKey, error) {
+func (UnimplementedAppKeyServiceServer) CreateAppKey(context.Context, *CreateAppKeyRequest) (*CreateAppKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateAppKey not implemented")
 }
 func (UnimplementedAppKeyServiceServer) DeleteAppKey(context.Context, *DeleteAppKeyRequest) (*DeleteAppKeyResponse, error) {

@@ -399,6 +399,52 @@ func (x *CreateTokenRequest) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// The token, with its whole value.
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CreateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // Which token to read.
 type GetTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -410,7 +456,7 @@ type GetTokenRequest struct {
 
 func (x *GetTokenRequest) Reset() {
 	*x = GetTokenRequest{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +468,7 @@ func (x *GetTokenRequest) String() string {
 func (*GetTokenRequest) ProtoMessage() {}
 
 func (x *GetTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +481,7 @@ func (x *GetTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetTokenRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetTokenRequest) GetId() int64 {
@@ -443,6 +489,52 @@ func (x *GetTokenRequest) GetId() int64 {
 		return x.Id
 	}
 	return 0
+}
+
+// A token.
+type GetTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTokenResponse) Reset() {
+	*x = GetTokenResponse{}
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTokenResponse) ProtoMessage() {}
+
+func (x *GetTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTokenResponse.ProtoReflect.Descriptor instead.
+func (*GetTokenResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
 }
 
 // A token's new name and description.
@@ -460,7 +552,7 @@ type UpdateTokenRequest struct {
 
 func (x *UpdateTokenRequest) Reset() {
 	*x = UpdateTokenRequest{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[5]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +564,7 @@ func (x *UpdateTokenRequest) String() string {
 func (*UpdateTokenRequest) ProtoMessage() {}
 
 func (x *UpdateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[5]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +577,7 @@ func (x *UpdateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateTokenRequest.ProtoReflect.Descriptor instead.
 func (*UpdateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdateTokenRequest) GetId() int64 {
@@ -509,6 +601,52 @@ func (x *UpdateTokenRequest) GetDescription() string {
 	return ""
 }
 
+// The token as it is now.
+type UpdateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTokenResponse) Reset() {
+	*x = UpdateTokenResponse{}
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTokenResponse) ProtoMessage() {}
+
+func (x *UpdateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTokenResponse.ProtoReflect.Descriptor instead.
+func (*UpdateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // A token to be removed.
 type DeleteTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -520,7 +658,7 @@ type DeleteTokenRequest struct {
 
 func (x *DeleteTokenRequest) Reset() {
 	*x = DeleteTokenRequest{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[6]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +670,7 @@ func (x *DeleteTokenRequest) String() string {
 func (*DeleteTokenRequest) ProtoMessage() {}
 
 func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[6]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +683,7 @@ func (x *DeleteTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTokenRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{6}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteTokenRequest) GetId() int64 {
@@ -564,7 +702,7 @@ type DeleteTokenResponse struct {
 
 func (x *DeleteTokenResponse) Reset() {
 	*x = DeleteTokenResponse{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[7]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +714,7 @@ func (x *DeleteTokenResponse) String() string {
 func (*DeleteTokenResponse) ProtoMessage() {}
 
 func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[7]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +727,7 @@ func (x *DeleteTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTokenResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTokenResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{10}
 }
 
 // Which operations to list; empty fields match everything.
@@ -608,16 +746,16 @@ type ListTokenOperationsRequest struct {
 	// Part of the text; case does not matter.
 	OpDetail string `protobuf:"bytes,6,opt,name=op_detail,json=opDetail,proto3" json:"op_detail,omitempty"`
 	// At or before this time.
-	OpTime_Lt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=op_time__lt,json=opTimeLt,proto3" json:"op_time__lt,omitempty"`
+	OpTimeLt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=op_time_lt,json=op_time__lt,proto3" json:"op_time_lt,omitempty"`
 	// At or after this time.
-	OpTime_Gt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=op_time__gt,json=opTimeGt,proto3" json:"op_time__gt,omitempty"`
+	OpTimeGt      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=op_time_gt,json=op_time__gt,proto3" json:"op_time_gt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListTokenOperationsRequest) Reset() {
 	*x = ListTokenOperationsRequest{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[8]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +767,7 @@ func (x *ListTokenOperationsRequest) String() string {
 func (*ListTokenOperationsRequest) ProtoMessage() {}
 
 func (x *ListTokenOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[8]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +780,7 @@ func (x *ListTokenOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokenOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListTokenOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{8}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListTokenOperationsRequest) GetPage() int32 {
@@ -687,16 +825,16 @@ func (x *ListTokenOperationsRequest) GetOpDetail() string {
 	return ""
 }
 
-func (x *ListTokenOperationsRequest) GetOpTime_Lt() *timestamppb.Timestamp {
+func (x *ListTokenOperationsRequest) GetOpTimeLt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.OpTime_Lt
+		return x.OpTimeLt
 	}
 	return nil
 }
 
-func (x *ListTokenOperationsRequest) GetOpTime_Gt() *timestamppb.Timestamp {
+func (x *ListTokenOperationsRequest) GetOpTimeGt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.OpTime_Gt
+		return x.OpTimeGt
 	}
 	return nil
 }
@@ -714,7 +852,7 @@ type ListTokenOperationsResponse struct {
 
 func (x *ListTokenOperationsResponse) Reset() {
 	*x = ListTokenOperationsResponse{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[9]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +864,7 @@ func (x *ListTokenOperationsResponse) String() string {
 func (*ListTokenOperationsResponse) ProtoMessage() {}
 
 func (x *ListTokenOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[9]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +877,7 @@ func (x *ListTokenOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokenOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListTokenOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{9}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListTokenOperationsResponse) GetCount() int64 {
@@ -777,7 +915,7 @@ type TokenOperation struct {
 
 func (x *TokenOperation) Reset() {
 	*x = TokenOperation{}
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[10]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +927,7 @@ func (x *TokenOperation) String() string {
 func (*TokenOperation) ProtoMessage() {}
 
 func (x *TokenOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[10]
+	mi := &file_opsdeck_auth_v1_tokens_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +940,7 @@ func (x *TokenOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenOperation.ProtoReflect.Descriptor instead.
 func (*TokenOperation) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{10}
+	return file_opsdeck_auth_v1_tokens_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TokenOperation) GetId() int64 {
@@ -885,19 +1023,25 @@ const file_opsdeck_auth_v1_tokens_proto_rawDesc = "" +
 	"\x06scopes\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10 \x18\x01\"\x06r\x04\x10\x01\x18@R\x06scopes\x12=\n" +
 	"\x10allowed_networks\x18\x05 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10 \x18\x01\"\x06r\x04\x10\x01\x18@R\x0fallowedNetworks\x12E\n" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\b\xbaH\x05\xb2\x01\x02@\x01R\n" +
-	"expireTime\"*\n" +
+	"expireTime\"C\n" +
+	"\x13CreateTokenResponse\x12,\n" +
+	"\x05token\x18\x01 \x01(\v2\x16.opsdeck.auth.v1.TokenR\x05token\"*\n" +
 	"\x0fGetTokenRequest\x12\x17\n" +
-	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"\x9c\x01\n" +
+	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"@\n" +
+	"\x10GetTokenResponse\x12,\n" +
+	"\x05token\x18\x01 \x01(\v2\x16.opsdeck.auth.v1.TokenR\x05token\"\x9c\x01\n" +
 	"\x12UpdateTokenRequest\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x02id\x12#\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01H\x00R\x04name\x88\x01\x01\x12/\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bH\x01R\vdescription\x88\x01\x01B\a\n" +
 	"\x05_nameB\x0e\n" +
-	"\f_description\"-\n" +
+	"\f_description\"C\n" +
+	"\x13UpdateTokenResponse\x12,\n" +
+	"\x05token\x18\x01 \x01(\v2\x16.opsdeck.auth.v1.TokenR\x05token\"-\n" +
 	"\x12DeleteTokenRequest\x12\x17\n" +
 	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"\x15\n" +
-	"\x13DeleteTokenResponse\"\x84\x03\n" +
+	"\x13DeleteTokenResponse\"\x88\x03\n" +
 	"\x1aListTokenOperationsRequest\x12\x1b\n" +
 	"\x04page\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12$\n" +
@@ -905,9 +1049,11 @@ const file_opsdeck_auth_v1_tokens_proto_rawDesc = "" +
 	"\n" +
 	"token_name\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\ttokenName\x125\n" +
 	"\aop_type\x18\x05 \x01(\tB\x1c\xbaH\x19r\x17R\x00R\x03addR\x06updateR\x06deleteR\x06opType\x12%\n" +
-	"\top_detail\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\bopDetail\x129\n" +
-	"\vop_time__lt\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bopTimeLt\x129\n" +
-	"\vop_time__gt\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bopTimeGt\"n\n" +
+	"\top_detail\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\bopDetail\x12;\n" +
+	"\n" +
+	"op_time_lt\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vop_time__lt\x12;\n" +
+	"\n" +
+	"op_time_gt\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vop_time__gt\"n\n" +
 	"\x1bListTokenOperationsResponse\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x129\n" +
 	"\aresults\x18\x02 \x03(\v2\x1f.opsdeck.auth.v1.TokenOperationR\aresults\"\xc6\x01\n" +
@@ -918,13 +1064,13 @@ const file_opsdeck_auth_v1_tokens_proto_rawDesc = "" +
 	"\aop_type\x18\x03 \x01(\tR\x06opType\x12\x1b\n" +
 	"\top_detail\x18\x04 \x01(\tR\bopDetail\x123\n" +
 	"\aop_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06opTime\x12\x1a\n" +
-	"\boperator\x18\x06 \x01(\tR\boperator2\xc8\x06\n" +
+	"\boperator\x18\x06 \x01(\tR\boperator2\x8c\a\n" +
 	"\fTokenService\x12}\n" +
 	"\n" +
-	"ListTokens\x12\".opsdeck.auth.v1.ListTokensRequest\x1a#.opsdeck.auth.v1.ListTokensResponse\"&\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\x0e\x12\f/auth-tokens\x12i\n" +
-	"\vCreateToken\x12#.opsdeck.auth.v1.CreateTokenRequest\x1a\x16.opsdeck.auth.v1.Token\"\x1d\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/auth-tokens\x12q\n" +
-	"\bGetToken\x12 .opsdeck.auth.v1.GetTokenRequest\x1a\x16.opsdeck.auth.v1.Token\"+\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\x13\x12\x11/auth-tokens/{id}\x12\x8d\x01\n" +
-	"\vUpdateToken\x12#.opsdeck.auth.v1.UpdateTokenRequest\x1a\x16.opsdeck.auth.v1.Token\"A\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02):\x01*Z\x11:\x01*2\f/auth-tokens2\x11/auth-tokens/{id}\x12\x85\x01\n" +
+	"ListTokens\x12\".opsdeck.auth.v1.ListTokensRequest\x1a#.opsdeck.auth.v1.ListTokensResponse\"&\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\x0e\x12\f/auth-tokens\x12~\n" +
+	"\vCreateToken\x12#.opsdeck.auth.v1.CreateTokenRequest\x1a$.opsdeck.auth.v1.CreateTokenResponse\"$\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x18:\x01*b\x05token\"\f/auth-tokens\x12\x83\x01\n" +
+	"\bGetToken\x12 .opsdeck.auth.v1.GetTokenRequest\x1a!.opsdeck.auth.v1.GetTokenResponse\"2\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\x1ab\x05token\x12\x11/auth-tokens/{id}\x12\xa9\x01\n" +
+	"\vUpdateToken\x12#.opsdeck.auth.v1.UpdateTokenRequest\x1a$.opsdeck.auth.v1.UpdateTokenResponse\"O\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x027:\x01*Z\x18:\x01*b\x05token2\f/auth-tokensb\x05token2\x11/auth-tokens/{id}\x12\x85\x01\n" +
 	"\vDeleteToken\x12#.opsdeck.auth.v1.DeleteTokenRequest\x1a$.opsdeck.auth.v1.DeleteTokenResponse\"+\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\x13*\x11/auth-tokens/{id}\x12\xc2\x01\n" +
 	"\x13ListTokenOperations\x12+.opsdeck.auth.v1.ListTokenOperationsRequest\x1a,.opsdeck.auth.v1.ListTokenOperationsResponse\"P\xca\xf3\x18\t*\a\n" +
 	"\x05admin\x82\xd3\xe4\x93\x02=Z\x1d\x12\x1b/audit/api-token-operations\x12\x1c/audit/auth-token-operationsB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
@@ -941,48 +1087,54 @@ func file_opsdeck_auth_v1_tokens_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_tokens_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_tokens_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_opsdeck_auth_v1_tokens_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_opsdeck_auth_v1_tokens_proto_goTypes = []any{
 	(*Token)(nil),                       // 0: opsdeck.auth.v1.Token
 	(*ListTokensRequest)(nil),           // 1: opsdeck.auth.v1.ListTokensRequest
 	(*ListTokensResponse)(nil),          // 2: opsdeck.auth.v1.ListTokensResponse
 	(*CreateTokenRequest)(nil),          // 3: opsdeck.auth.v1.CreateTokenRequest
-	(*GetTokenRequest)(nil),             // 4: opsdeck.auth.v1.GetTokenRequest
-	(*UpdateTokenRequest)(nil),          // 5: opsdeck.auth.v1.UpdateTokenRequest
-	(*DeleteTokenRequest)(nil),          // 6: opsdeck.auth.v1.DeleteTokenRequest
-	(*DeleteTokenResponse)(nil),         // 7: opsdeck.auth.v1.DeleteTokenResponse
-	(*ListTokenOperationsRequest)(nil),  // 8: opsdeck.auth.v1.ListTokenOperationsRequest
-	(*ListTokenOperationsResponse)(nil), // 9: opsdeck.auth.v1.ListTokenOperationsResponse
-	(*TokenOperation)(nil),              // 10: opsdeck.auth.v1.TokenOperation
-	(*timestamppb.Timestamp)(nil),       // 11: google.protobuf.Timestamp
+	(*CreateTokenResponse)(nil),         // 4: opsdeck.auth.v1.CreateTokenResponse
+	(*GetTokenRequest)(nil),             // 5: opsdeck.auth.v1.GetTokenRequest
+	(*GetTokenResponse)(nil),            // 6: opsdeck.auth.v1.GetTokenResponse
+	(*UpdateTokenRequest)(nil),          // 7: opsdeck.auth.v1.UpdateTokenRequest
+	(*UpdateTokenResponse)(nil),         // 8: opsdeck.auth.v1.UpdateTokenResponse
+	(*DeleteTokenRequest)(nil),          // 9: opsdeck.auth.v1.DeleteTokenRequest
+	(*DeleteTokenResponse)(nil),         // 10: opsdeck.auth.v1.DeleteTokenResponse
+	(*ListTokenOperationsRequest)(nil),  // 11: opsdeck.auth.v1.ListTokenOperationsRequest
+	(*ListTokenOperationsResponse)(nil), // 12: opsdeck.auth.v1.ListTokenOperationsResponse
+	(*TokenOperation)(nil),              // 13: opsdeck.auth.v1.TokenOperation
+	(*timestamppb.Timestamp)(nil),       // 14: google.protobuf.Timestamp
 }
 var file_opsdeck_auth_v1_tokens_proto_depIdxs = []int32{
-	11, // 0: opsdeck.auth.v1.Token.created_time:type_name -> google.protobuf.Timestamp
-	11, // 1: opsdeck.auth.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 2: opsdeck.auth.v1.Token.last_used_time:type_name -> google.protobuf.Timestamp
+	14, // 0: opsdeck.auth.v1.Token.created_time:type_name -> google.protobuf.Timestamp
+	14, // 1: opsdeck.auth.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	14, // 2: opsdeck.auth.v1.Token.last_used_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: opsdeck.auth.v1.ListTokensResponse.results:type_name -> opsdeck.auth.v1.Token
-	11, // 4: opsdeck.auth.v1.CreateTokenRequest.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 5: opsdeck.auth.v1.ListTokenOperationsRequest.op_time__lt:type_name -> google.protobuf.Timestamp
-	11, // 6: opsdeck.auth.v1.ListTokenOperationsRequest.op_time__gt:type_name -> google.protobuf.Timestamp
-	10, // 7: opsdeck.auth.v1.ListTokenOperationsResponse.results:type_name -> opsdeck.auth.v1.TokenOperation
-	11, // 8: opsdeck.auth.v1.TokenOperation.op_time:type_name -> google.protobuf.Timestamp
-	1,  // 9: opsdeck.auth.v1.TokenService.ListTokens:input_type -> opsdeck.auth.v1.ListTokensRequest
-	3,  // 10: opsdeck.auth.v1.TokenService.CreateToken:input_type -> opsdeck.auth.v1.CreateTokenRequest
-	4,  // 11: opsdeck.auth.v1.TokenService.GetToken:input_type -> opsdeck.auth.v1.GetTokenRequest
-	5,  // 12: opsdeck.auth.v1.TokenService.UpdateToken:input_type -> opsdeck.auth.v1.UpdateTokenRequest
-	6,  // 13: opsdeck.auth.v1.TokenService.DeleteToken:input_type -> opsdeck.auth.v1.DeleteTokenRequest
-	8,  // 14: opsdeck.auth.v1.TokenService.ListTokenOperations:input_type -> opsdeck.auth.v1.ListTokenOperationsRequest
-	2,  // 15: opsdeck.auth.v1.TokenService.ListTokens:output_type -> opsdeck.auth.v1.ListTokensResponse
-	0,  // 16: opsdeck.auth.v1.TokenService.CreateToken:output_type -> opsdeck.auth.v1.Token
-	0,  // 17: opsdeck.auth.v1.TokenService.GetToken:output_type -> opsdeck.auth.v1.Token
-	0,  // 18: opsdeck.auth.v1.TokenService.UpdateToken:output_type -> opsdeck.auth.v1.Token
-	7,  // 19: opsdeck.auth.v1.TokenService.DeleteToken:output_type -> opsdeck.auth.v1.DeleteTokenResponse
-	9,  // 20: opsdeck.auth.v1.TokenService.ListTokenOperations:output_type -> opsdeck.auth.v1.ListTokenOperationsResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 4: opsdeck.auth.v1.CreateTokenRequest.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: opsdeck.auth.v1.CreateTokenResponse.token:type_name -> opsdeck.auth.v1.Token
+	0,  // 6: opsdeck.auth.v1.GetTokenResponse.token:type_name -> opsdeck.auth.v1.Token
+	0,  // 7: opsdeck.auth.v1.UpdateTokenResponse.token:type_name -> opsdeck.auth.v1.Token
+	14, // 8: opsdeck.auth.v1.ListTokenOperationsRequest.op_time_lt:type_name -> google.protobuf.Timestamp
+	14, // 9: opsdeck.auth.v1.ListTokenOperationsRequest.op_time_gt:type_name -> google.protobuf.Timestamp
+	13, // 10: opsdeck.auth.v1.ListTokenOperationsResponse.results:type_name -> opsdeck.auth.v1.TokenOperation
+	14, // 11: opsdeck.auth.v1.TokenOperation.op_time:type_name -> google.protobuf.Timestamp
+	1,  // 12: opsdeck.auth.v1.TokenService.ListTokens:input_type -> opsdeck.auth.v1.ListTokensRequest
+	3,  // 13: opsdeck.auth.v1.TokenService.CreateToken:input_type -> opsdeck.auth.v1.CreateTokenRequest
+	5,  // 14: opsdeck.auth.v1.TokenService.GetToken:input_type -> opsdeck.auth.v1.GetTokenRequest
+	7,  // 15: opsdeck.auth.v1.TokenService.UpdateToken:input_type -> opsdeck.auth.v1.UpdateTokenRequest
+	9,  // 16: opsdeck.auth.v1.TokenService.DeleteToken:input_type -> opsdeck.auth.v1.DeleteTokenRequest
+	11, // 17: opsdeck.auth.v1.TokenService.ListTokenOperations:input_type -> opsdeck.auth.v1.ListTokenOperationsRequest
+	2,  // 18: opsdeck.auth.v1.TokenService.ListTokens:output_type -> opsdeck.auth.v1.ListTokensResponse
+	4,  // 19: opsdeck.auth.v1.TokenService.CreateToken:output_type -> opsdeck.auth.v1.CreateTokenResponse
+	6,  // 20: opsdeck.auth.v1.TokenService.GetToken:output_type -> opsdeck.auth.v1.GetTokenResponse
+	8,  // 21: opsdeck.auth.v1.TokenService.UpdateToken:output_type -> opsdeck.auth.v1.UpdateTokenResponse
+	10, // 22: opsdeck.auth.v1.TokenService.DeleteToken:output_type -> opsdeck.auth.v1.DeleteTokenResponse
+	12, // 23: opsdeck.auth.v1.TokenService.ListTokenOperations:output_type -> opsdeck.auth.v1.ListTokenOperationsResponse
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_tokens_proto_init() }
@@ -990,14 +1142,14 @@ func file_opsdeck_auth_v1_tokens_proto_init() {
 	if File_opsdeck_auth_v1_tokens_proto != nil {
 		return
 	}
-	file_opsdeck_auth_v1_tokens_proto_msgTypes[5].OneofWrappers = []any{}
+	file_opsdeck_auth_v1_tokens_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_tokens_proto_rawDesc), len(file_opsdeck_auth_v1_tokens_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,12 +38,12 @@ type TokenServiceClient interface {
 	ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
 	// CreateToken makes a token (contract: auth.tokens.create). The answer is the only one with its whole value, unless the operator
 	// turned reading back on. What a token makes is limited at least as it is itself. Errors: TOKEN_LIMIT, ABOVE_TOKEN, MODULE_UNKNOWN.
-	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*Token, error)
+	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	// GetToken reads a token (contract: auth.tokens.get). Errors: TOKEN_NOT_FOUND.
-	GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*Token, error)
+	GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*GetTokenResponse, error)
 	// UpdateToken changes name and description of a token (contract: auth.tokens.update). Without an id it is the caller's only token
 	// with the name. What a token may do does not change: make another one. Errors: TOKEN_NOT_FOUND, TOKEN_AMBIGUOUS.
-	UpdateToken(ctx context.Context, in *UpdateTokenRequest, opts ...grpc.CallOption) (*Token, error)
+	UpdateToken(ctx context.Context, in *UpdateTokenRequest, opts ...grpc.CallOption) (*UpdateTokenResponse, error)
 	// DeleteToken removes a token; calls with it are refused within a second (contract: auth.tokens.delete). Errors: TOKEN_NOT_FOUND.
 	DeleteToken(ctx context.Context, in *DeleteTokenRequest, opts ...grpc.CallOption) (*DeleteTokenResponse, error)
 	// ListTokenOperations lists who made, changed and removed tokens and app keys in the tenants in reach, newest first (contract:
@@ -69,9 +69,9 @@ func (c *tokenServiceClient) ListTokens(ctx context.Context, in *ListTokensReque
 	return out, nil
 }
 
-func (c *tokenServiceClient) CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*Token, error) {
+func (c *tokenServiceClient) CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Token)
+	out := new(CreateTokenResponse)
 	err := c.cc.Invoke(ctx, TokenService_CreateToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -79,9 +79,9 @@ func (c *tokenServiceClient) CreateToken(ctx context.Context, in *CreateTokenReq
 	return out, nil
 }
 
-func (c *tokenServiceClient) GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*Token, error) {
+func (c *tokenServiceClient) GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*GetTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Token)
+	out := new(GetTokenResponse)
 	err := c.cc.Invoke(ctx, TokenService_GetToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -89,9 +89,9 @@ func (c *tokenServiceClient) GetToken(ctx context.Context, in *GetTokenRequest, 
 	return out, nil
 }
 
-func (c *tokenServiceClient) UpdateToken(ctx context.Context, in *UpdateTokenRequest, opts ...grpc.CallOption) (*Token, error) {
+func (c *tokenServiceClient) UpdateToken(ctx context.Context, in *UpdateTokenRequest, opts ...grpc.CallOption) (*UpdateTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Token)
+	out := new(UpdateTokenResponse)
 	err := c.cc.Invoke(ctx, TokenService_UpdateToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -130,12 +130,12 @@ type TokenServiceServer interface {
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
 	// CreateToken makes a token (contract: auth.tokens.create). The answer is the only one with its whole value, unless the operator
 	// turned reading back on. What a token makes is limited at least as it is itself. Errors: TOKEN_LIMIT, ABOVE_TOKEN, MODULE_UNKNOWN.
-	CreateToken(context.Context, *CreateTokenRequest) (*Token, error)
+	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	// GetToken reads a token (contract: auth.tokens.get). Errors: TOKEN_NOT_FOUND.
-	GetToken(context.Context, *GetTokenRequest) (*Token, error)
+	GetToken(context.Context, *GetTokenRequest) (*GetTokenResponse, error)
 	// UpdateToken changes name and description of a token (contract: auth.tokens.update). Without an id it is the caller's only token
 	// with the name. What a token may do does not change: make another one. Errors: TOKEN_NOT_FOUND, TOKEN_AMBIGUOUS.
-	UpdateToken(context.Context, *UpdateTokenRequest) (*Token, error)
+	UpdateToken(context.Context, *UpdateTokenRequest) (*UpdateTokenResponse, error)
 	// DeleteToken removes a token; calls with it are refused within a second (contract: auth.tokens.delete). Errors: TOKEN_NOT_FOUND.
 	DeleteToken(context.Context, *DeleteTokenRequest) (*DeleteTokenResponse, error)
 	// ListTokenOperations lists who made, changed and removed tokens and app keys in the tenants in reach, newest first (contract:
@@ -154,13 +154,13 @@ type UnimplementedTokenServiceServer struct{}
 func (UnimplementedTokenServiceServer) ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTokens not implemented")
 }
-func (UnimplementedTokenServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*Token, error) {
+func (UnimplementedTokenServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
 }
-func (UnimplementedTokenServiceServer) GetToken(context.Context, *GetTokenRequest) (*Token, error) {
+func (UnimplementedTokenServiceServer) GetToken(context.Context, *GetTokenRequest) (*GetTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetToken not implemented")
 }
-func (UnimplementedTokenServiceServer) UpdateToken(context.Context, *UpdateTokenRequest) (*Token, error) {
+func (UnimplementedTokenServiceServer) UpdateToken(context.Context, *UpdateTokenRequest) (*UpdateTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateToken not implemented")
 }
 func (UnimplementedTokenServiceServer) DeleteToken(context.Context, *DeleteTokenRequest) (*DeleteTokenResponse, error) {
