@@ -56,6 +56,18 @@ func (c Changer) InNew(ctx context.Context, tenant string, do func(ctx context.C
 	return c.in(ctx, tenant, true, do)
 }
 
+// For changes something in a tenant for somebody who has no session, for instance a user with a link from his mail, or an operator
+// at the command line. by is who the audit names; what he may do is the caller's business.
+func (c Changer) For(ctx context.Context, by rights.Rights, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		change := &Change{Tx: tx, By: by, Tenant: Tenant{Name: tenant}, Now: c.Now(), queue: c.Queue}
+		if err := change.lock(ctx, by.Tenant); err != nil {
+			return err
+		}
+		return do(ctx, change)
+	})
+}
+
 func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
 	caller := authn.FromContext(ctx)
 	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {

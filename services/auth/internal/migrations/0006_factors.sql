@@ -15,6 +15,8 @@ CREATE TABLE auth.password_resets (
 CREATE INDEX password_resets_user_id ON auth.password_resets (user_id, created_at);
 CREATE INDEX password_resets_created_at ON auth.password_resets (created_at);
 
+CREATE INDEX users_lower_email ON auth.users (lower(email)) WHERE email <> '';
+
 -- Second factors (RFC 6238).
 CREATE TABLE auth.totp (
     user_id      bigint PRIMARY KEY REFERENCES auth.users (id) ON DELETE CASCADE,

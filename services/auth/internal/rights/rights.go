@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func (r Rights) Hold(right string) bool {
 	if uri, ok := strings.CutPrefix(right, access.MenuPrefix); ok {
 		return r.Opens(uri)
 	}
-	return right == "" || right == "admin" && r.Admin()
+	return right == "" || right == "admin" && r.Admin() || right == "user:"+strconv.FormatInt(r.UserID, 10)
 }
 
 // Scope returns whose things the rights reach.

@@ -43,12 +43,13 @@ type Server struct {
 	store    store
 	logins   *ratelimit.Limiter
 	captchas *ratelimit.Limiter
+	seen     seen
 }
 
 // NewServer returns the SessionService.
 func NewServer(cfg Config) *Server {
 	return &Server{
-		cfg: cfg, store: store{cfg.Pool},
+		cfg: cfg, store: store{cfg.Pool}, seen: seen{now: cfg.Now, uses: map[string]time.Time{}},
 		logins:   ratelimit.New("logins", cfg.LoginsPerMinute, cfg.Now),
 		captchas: ratelimit.New("captchas", cfg.CaptchasPerMinute, cfg.Now),
 	}

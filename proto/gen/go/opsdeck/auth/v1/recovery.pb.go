@@ -211,8 +211,8 @@ func (*ResetForgottenPasswordResponse) Descriptor() ([]byte, []int) {
 // The caller's passwords.
 type ChangePasswordRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the caller, or his user name.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Id of the caller.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The current password, in plain text.
 	OriginalPassword string `protobuf:"bytes,2,opt,name=original_password,json=originalPassword,proto3" json:"original_password,omitempty"`
 	// The new password, in plain text.
@@ -251,11 +251,11 @@ func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_recovery_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ChangePasswordRequest) GetId() string {
+func (x *ChangePasswordRequest) GetId() int64 {
 	if x != nil {
 		return x.Id
 	}
-	return ""
+	return 0
 }
 
 func (x *ChangePasswordRequest) GetOriginalPassword() string {
@@ -322,17 +322,17 @@ const file_opsdeck_auth_v1_recovery_proto_rawDesc = "" +
 	"\x1dResetForgottenPasswordRequest\x12#\n" +
 	"\x05token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x05token\x120\n" +
 	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\b\x80\x01\x01R\vnewPassword\" \n" +
-	"\x1eResetForgottenPasswordResponse\"\xa1\x01\n" +
-	"\x15ChangePasswordRequest\x12\x1a\n" +
-	"\x02id\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x81\x02R\x02id\x12:\n" +
+	"\x1eResetForgottenPasswordResponse\"\x9e\x01\n" +
+	"\x15ChangePasswordRequest\x12\x17\n" +
+	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\x02id\x12:\n" +
 	"\x11original_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\b\x80\x01\x01R\x10originalPassword\x120\n" +
 	"\fnew_password\x18\x03 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\b\x80\x01\x01R\vnewPassword\"\x18\n" +
-	"\x16ChangePasswordResponse2\xf1\x03\n" +
+	"\x16ChangePasswordResponse2\xfc\x03\n" +
 	"\x0fRecoveryService\x12\x97\x01\n" +
 	"\x0eForgetPassword\x12&.opsdeck.auth.v1.ForgetPasswordRequest\x1a'.opsdeck.auth.v1.ForgetPasswordResponse\"4\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02(:\x01*\"#/users/{id}/actions/forget-password\x12\xa9\x01\n" +
-	"\x16ResetForgottenPassword\x12..opsdeck.auth.v1.ResetForgottenPasswordRequest\x1a/.opsdeck.auth.v1.ResetForgottenPasswordResponse\".\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/users/actions/reset-password\x12\x97\x01\n" +
-	"\x0eChangePassword\x12&.opsdeck.auth.v1.ChangePasswordRequest\x1a'.opsdeck.auth.v1.ChangePasswordResponse\"4\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02(:\x01*\"#/users/{id}/actions/change-passwordB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"\x16ResetForgottenPassword\x12..opsdeck.auth.v1.ResetForgottenPasswordRequest\x1a/.opsdeck.auth.v1.ResetForgottenPasswordResponse\".\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/users/actions/reset-password\x12\xa2\x01\n" +
+	"\x0eChangePassword\x12&.opsdeck.auth.v1.ChangePasswordRequest\x1a'.opsdeck.auth.v1.ChangePasswordResponse\"?\xca\xf3\x18\r*\v\n" +
+	"\tuser:{id}\x82\xd3\xe4\x93\x02(:\x01*\"#/users/{id}/actions/change-passwordB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_recovery_proto_rawDescOnce sync.Once

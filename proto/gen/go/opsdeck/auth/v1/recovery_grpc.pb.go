@@ -39,7 +39,7 @@ type RecoveryServiceClient interface {
 	ResetForgottenPassword(ctx context.Context, in *ResetForgottenPasswordRequest, opts ...grpc.CallOption) (*ResetForgottenPasswordResponse, error)
 	// ChangePassword sets a new password of the caller, after checking the old one, and ends his other sessions (contract:
 	// auth.users.change_password). Wrong ones count like wrong logins. Errors: PASSWORD_ORIGINAL_WRONG, PASSWORD_WEAK,
-	// ACCOUNT_LOCKED, OUT_OF_SCOPE for the id of somebody else.
+	// ACCOUNT_LOCKED; FORBIDDEN for the id of somebody else.
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 }
 
@@ -96,7 +96,7 @@ type RecoveryServiceServer interface {
 	ResetForgottenPassword(context.Context, *ResetForgottenPasswordRequest) (*ResetForgottenPasswordResponse, error)
 	// ChangePassword sets a new password of the caller, after checking the old one, and ends his other sessions (contract:
 	// auth.users.change_password). Wrong ones count like wrong logins. Errors: PASSWORD_ORIGINAL_WRONG, PASSWORD_WEAK,
-	// ACCOUNT_LOCKED, OUT_OF_SCOPE for the id of somebody else.
+	// ACCOUNT_LOCKED; FORBIDDEN for the id of somebody else.
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	mustEmbedUnimplementedRecoveryServiceServer()
 }
