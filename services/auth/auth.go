@@ -43,20 +43,21 @@ const name = "auth"
 type Config struct {
 	app.ServiceConfig `envPrefix:"OPSDECK_AUTH_"`
 
-	Password            password.Params `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
-	Policy              password.Policy `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
-	PasswordsAtOnce     int             `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
-	PasswordWait        time.Duration   `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
-	RSAKey              string          `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
-	AdminPassword       secret.Text     `env:"OPSDECK_AUTH_ADMIN_PASSWORD_FILE,file" help:"Password of platform/admin, read when the first start creates that user. Without it a random one is printed to standard output, once."`
-	LoginsPerMinute     int             `env:"OPSDECK_AUTH_LOGINS_PER_MINUTE" envDefault:"20" help:"Logins that one address may try per minute and replica."`
-	CaptchasPerMinute   int             `env:"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE" envDefault:"60" help:"Captchas that one address may ask for per minute and replica."`
-	RecoveriesPerMinute int             `env:"OPSDECK_AUTH_RECOVERIES_PER_MINUTE" envDefault:"5" help:"Links for a forgotten password that one address may ask for, and redeem, per minute and replica. One user is sent three an hour at most."`
-	PublicURL           string          `env:"OPSDECK_AUTH_PUBLIC_URL" help:"Address of the gateway as users reach it, for instance https://ops.example.org: what links in mails and the sign-in by OIDC providers lead to."`
-	Mail                mail.Config     `envPrefix:"OPSDECK_AUTH_SMTP_"`
-	SigningKeyAge       time.Duration   `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
-	ServiceKeys         string          `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
-	DemoCaptcha         string          `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
+	Password            password.Params  `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	Policy              password.Policy  `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	PasswordsAtOnce     int              `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
+	PasswordWait        time.Duration    `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
+	RSAKey              string           `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
+	AdminPassword       secret.Text      `env:"OPSDECK_AUTH_ADMIN_PASSWORD_FILE,file" help:"Password of platform/admin, read when the first start creates that user. Without it a random one is printed to standard output, once."`
+	LoginsPerMinute     int              `env:"OPSDECK_AUTH_LOGINS_PER_MINUTE" envDefault:"20" help:"Logins that one address may try per minute and replica."`
+	CaptchasPerMinute   int              `env:"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE" envDefault:"60" help:"Captchas that one address may ask for per minute and replica."`
+	RecoveriesPerMinute int              `env:"OPSDECK_AUTH_RECOVERIES_PER_MINUTE" envDefault:"5" help:"Links for a forgotten password that one address may ask for, and redeem, per minute and replica. One user is sent three an hour at most."`
+	PublicURL           string           `env:"OPSDECK_AUTH_PUBLIC_URL" help:"Address of the gateway as users reach it, for instance https://ops.example.org: what links in mails and the sign-in by OIDC providers lead to."`
+	Mail                mail.Config      `envPrefix:"OPSDECK_AUTH_SMTP_"`
+	Credentials         CredentialConfig `envPrefix:"OPSDECK_AUTH_"`
+	SigningKeyAge       time.Duration    `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
+	ServiceKeys         string           `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
+	DemoCaptcha         string           `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
 }
 
 // Validate refuses settings that cannot work.
@@ -77,6 +78,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateMail(); err != nil {
 		return err
+	}
+	if err := c.Credentials.Validate(); err != nil {
+		return fmt.Errorf("OPSDECK_AUTH_%w", err)
 	}
 	if err := c.Password.Validate(); err != nil {
 		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_MEMORY_KIB, _PASSES, _THREADS: %w", err)
@@ -162,6 +166,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	authv1.RegisterSessionServiceServer(server, sessions)
 	authv1.RegisterTenantServiceServer(server, users)
 	authv1.RegisterUserServiceServer(server, users)
+	cfg.Credentials.register(server, svc, p, sessions, changes)
 	return svc.Serve(ctx, server, queue.Run, decisions.Announce(svc.Bus, svc.Log), sessions.WriteSeen(svc.Log))
 }
 

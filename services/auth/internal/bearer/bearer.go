@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// Kind is what a secret is for, and the kind of its session.
+// Kind is the kind of a session, by what is shown for it.
 type Kind string
 
-// The kinds of secrets.
+// The kinds of sessions. Only a JWT is shown for those that a login with a password begins; the others have a secret.
 const (
+	Password Kind = "password"
 	APIToken Kind = "api_token"
 	AppKey   Kind = "app_key"
 	Cookie   Kind = "cookie"

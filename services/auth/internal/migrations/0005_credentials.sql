@@ -20,15 +20,13 @@ CREATE VIEW auth.sign_ins AS
 -- What is known of API tokens and app keys besides their sessions, which live as long as they do; expires_at is infinity when nothing
 -- else was said.
 CREATE TABLE auth.tokens (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    session_id   text NOT NULL CONSTRAINT tokens_session UNIQUE REFERENCES auth.sessions (id) ON DELETE CASCADE,
-    kind         text NOT NULL CONSTRAINT tokens_kind CHECK (kind IN ('api_token', 'app_key')),
-    name         text NOT NULL CONSTRAINT tokens_name_length CHECK (length(name) BETWEEN 1 AND 128),
-    description  text NOT NULL,
-    hint         text NOT NULL, -- the value with all but its end masked
-    sealed       bytea,         -- the value, for "auth.token/<session_id>"; null unless reading back was on when it was made
-    used_at      timestamptz,   -- to about a minute; null until the first use
-    used_address text NOT NULL DEFAULT ''
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    session_id  text NOT NULL CONSTRAINT tokens_session UNIQUE REFERENCES auth.sessions (id) ON DELETE CASCADE,
+    kind        text NOT NULL CONSTRAINT tokens_kind CHECK (kind IN ('api_token', 'app_key')),
+    name        text NOT NULL CONSTRAINT tokens_name_length CHECK (length(name) BETWEEN 1 AND 128),
+    description text NOT NULL,
+    hint        text NOT NULL, -- the value with all but its end masked
+    sealed      bytea          -- the value, for "auth.token/<session_id>"; null unless reading back was on when it was made
 );
 
 CREATE UNIQUE INDEX tokens_appname ON auth.tokens (lower(name)) WHERE kind = 'app_key';

@@ -49,7 +49,9 @@ func (s *Server) ListMySessions(ctx context.Context, _ *authv1.ListMySessionsReq
 // Logout implements the SessionService.
 func (s *Server) Logout(ctx context.Context, _ *authv1.LogoutRequest) (*authv1.LogoutResponse, error) {
 	caller := authn.FromContext(ctx)
-	_, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) { return endOne(ctx, tx, caller.Session, caller.Session) })
+	_, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) {
+		return endOne(ctx, tx, caller.Session, caller.Session)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,9 @@ func (s *Server) Logout(ctx context.Context, _ *authv1.LogoutRequest) (*authv1.L
 // RevokeMySession implements the SessionService.
 func (s *Server) RevokeMySession(ctx context.Context, r *authv1.RevokeMySessionRequest) (*authv1.RevokeMySessionResponse, error) {
 	caller := authn.FromContext(ctx)
-	ended, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) { return endOne(ctx, tx, caller.Session, r.GetId()) })
+	ended, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) {
+		return endOne(ctx, tx, caller.Session, r.GetId())
+	})
 	if err == nil && len(ended) == 0 {
 		err = fault.NotFound("SESSION_NOT_FOUND", "id: you have no session %s", r.GetId())
 	}
@@ -106,6 +110,7 @@ func (s store) ofUserWith(ctx context.Context, session string, now time.Time) ([
 		SELECT s.id, s.address, s.user_agent, s.created_at, s.expires_at, s.seen_at
 		  FROM auth.sessions s
 		 WHERE s.user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1) AND s.expires_at > $2
+		   AND s.kind IN ('password', 'refresh', 'cookie')
 		 ORDER BY s.created_at DESC, s.id
 		 LIMIT $3`, session, now, maxListed) // the error comes again below
 	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
@@ -115,7 +120,7 @@ func (s store) ofUserWith(ctx context.Context, session string, now time.Time) ([
 // endOne ends a session of the user who has another, or the same.
 func endOne(ctx context.Context, tx pgx.Tx, own, id string) ([]string, error) {
 	rows, _ := tx.Query(ctx, `
-		DELETE FROM auth.sessions
+		DELETE FROM auth.sign_ins
 		 WHERE id = $2 AND user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1)
 		RETURNING id`, own, id) // the error comes again below
 	ended, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -124,7 +129,7 @@ func endOne(ctx context.Context, tx pgx.Tx, own, id string) ([]string, error) {
 
 func endOthers(ctx context.Context, tx pgx.Tx, own string) ([]string, error) {
 	rows, _ := tx.Query(ctx, `
-		DELETE FROM auth.sessions
+		DELETE FROM auth.sign_ins
 		 WHERE id <> $1 AND user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1)
 		RETURNING id`, own) // the error comes again below
 	ended, err := pgx.CollectRows(rows, pgx.RowTo[string])

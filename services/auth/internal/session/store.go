@@ -84,11 +84,11 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 // insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
 func insert(ctx context.Context, tx pgx.Tx, p *person, o Session) (bool, error) {
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO auth.sessions (id, user_id, address, user_agent, created_at, expires_at)
-		SELECT $1, u.id, $2, $3, $4, $5
+		INSERT INTO auth.sessions (id, user_id, kind, secret_hash, turn_hash, address, user_agent, created_at, expires_at)
+		SELECT $1, u.id, $2, $3, $4, $5, $6, $7, $8
 		  FROM auth.users u
-		 WHERE u.id = $6 AND u.status = 'enabled' AND u.password_set_at = $7
-		   FOR NO KEY UPDATE`, o.ID, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
+		 WHERE u.id = $9 AND u.status = 'enabled' AND u.password_set_at = $10
+		   FOR NO KEY UPDATE`, o.ID, o.Kind, o.Secret, o.Turn, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 
@@ -103,16 +103,17 @@ func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, erro
 	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
 }
 
-// EndAll ends the sessions of a user, but for one that is to stay; "" for none.
+// EndAll ends the sessions that a user signed in to, but for one that is to stay; "" for none. His tokens stay: he removes them
+// himself.
 func EndAll(ctx context.Context, tx pgx.Tx, userID int64, stays string) (ended []string, err error) {
-	rows, _ := tx.Query(ctx, `DELETE FROM auth.sessions WHERE user_id = $1 AND id <> $2 RETURNING id`, userID, stays) // the error comes again below
+	rows, _ := tx.Query(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1 AND id <> $2 RETURNING id`, userID, stays) // the error comes again below
 	ended, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return ended, pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
 }
 
-// deleteExpired removes sessions and failed logins that no longer matter.
+// deleteExpired removes sessions and failed logins that no longer matter. Tokens that have expired are shown until they are removed.
 func (s store) deleteExpired(ctx context.Context, now time.Time) error {
-	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sessions WHERE expires_at <= $1`, now)
+	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sign_ins WHERE expires_at <= $1`, now)
 	if err != nil {
 		return pg.Fault(err, "SESSION", "delete expired sessions")
 	}

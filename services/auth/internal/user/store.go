@@ -137,7 +137,7 @@ func setPassword(ctx context.Context, c *change.Change, u userRow, hash string) 
 	if err != nil {
 		return pg.Fault(err, "USER", "store the password of %s", u.name())
 	}
-	_, err = c.Tx.Exec(ctx, `DELETE FROM auth.sessions WHERE user_id = $1`, u.ID)
+	_, err = c.Tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1`, u.ID)
 	return pg.Fault(err, "SESSION", "end the sessions of %s", u.name())
 }
 

@@ -49,11 +49,9 @@ type AppKey struct {
 	// When it stops working; unset: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// When it was last used, to about a minute; unset: never.
-	LastUsedTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_time,json=lastUsedTime,proto3" json:"last_used_time,omitempty"`
-	// Address that it was last used from; empty when it was not.
-	LastUsedAddress string `protobuf:"bytes,12,opt,name=last_used_address,json=lastUsedAddress,proto3" json:"last_used_address,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	LastUsedTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_time,json=lastUsedTime,proto3" json:"last_used_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppKey) Reset() {
@@ -161,13 +159,6 @@ func (x *AppKey) GetLastUsedTime() *timestamppb.Timestamp {
 		return x.LastUsedTime
 	}
 	return nil
-}
-
-func (x *AppKey) GetLastUsedAddress() string {
-	if x != nil {
-		return x.LastUsedAddress
-	}
-	return ""
 }
 
 // Which app keys to list.
@@ -522,7 +513,7 @@ var File_opsdeck_auth_v1_app_keys_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_app_keys_proto_rawDesc = "" +
 	"\n" +
-	"\x1eopsdeck/auth/v1/app_keys.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xcf\x03\n" +
+	"\x1eopsdeck/auth/v1/app_keys.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xa3\x03\n" +
 	"\x06AppKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aappname\x18\x02 \x01(\tR\aappname\x12\x1b\n" +
@@ -536,8 +527,7 @@ const file_opsdeck_auth_v1_app_keys_proto_rawDesc = "" +
 	"\vexpire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12@\n" +
-	"\x0elast_used_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\x12*\n" +
-	"\x11last_used_address\x18\f \x01(\tR\x0flastUsedAddress\"}\n" +
+	"\x0elast_used_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\"}\n" +
 	"\x12ListAppKeysRequest\x12\x1b\n" +
 	"\x04page\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12\"\n" +

@@ -50,11 +50,9 @@ type Token struct {
 	// When it stops working; unset: never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// When it was last used, to about a minute; unset: never.
-	LastUsedTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_time,json=lastUsedTime,proto3" json:"last_used_time,omitempty"`
-	// Address that it was last used from; empty when it was not.
-	LastUsedAddress string `protobuf:"bytes,12,opt,name=last_used_address,json=lastUsedAddress,proto3" json:"last_used_address,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	LastUsedTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_time,json=lastUsedTime,proto3" json:"last_used_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Token) Reset() {
@@ -162,13 +160,6 @@ func (x *Token) GetLastUsedTime() *timestamppb.Timestamp {
 		return x.LastUsedTime
 	}
 	return nil
-}
-
-func (x *Token) GetLastUsedAddress() string {
-	if x != nil {
-		return x.LastUsedAddress
-	}
-	return ""
 }
 
 // Which tokens to list; empty fields match everything.
@@ -989,7 +980,7 @@ var File_opsdeck_auth_v1_tokens_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_tokens_proto_rawDesc = "" +
 	"\n" +
-	"\x1copsdeck/auth/v1/tokens.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xcc\x03\n" +
+	"\x1copsdeck/auth/v1/tokens.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xa0\x03\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -1003,8 +994,7 @@ const file_opsdeck_auth_v1_tokens_proto_rawDesc = "" +
 	"\vexpire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12@\n" +
-	"\x0elast_used_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\x12*\n" +
-	"\x11last_used_address\x18\f \x01(\tR\x0flastUsedAddress\"\xc4\x01\n" +
+	"\x0elast_used_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\"\xc4\x01\n" +
 	"\x11ListTokensRequest\x12\x1b\n" +
 	"\x04page\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12\x1c\n" +
