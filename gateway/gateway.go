@@ -80,7 +80,7 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	}
 	defer hangUp()
 	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
-	calls, err := relay.New(ctx, rt.Log, backends, authn.NewVerifier(keys))
+	calls, err := relay.New(ctx, rt.Log, backends, relay.Door{Verifier: authn.NewVerifier(keys)})
 	if err != nil {
 		return err
 	}

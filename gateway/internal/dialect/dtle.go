@@ -3,8 +3,6 @@ package dialect
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/pkg/fault"
-
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
@@ -18,16 +16,11 @@ var roleFields = fields{
 	aliases: map[string]string{"object_users": "operation_users", "object_type": "operation_object_type"}, single: true,
 }
 
-// isRole tells roles from users, whose paths the documents print over both.
-func isRole(has func(member string) bool) bool {
-	return has("name") && !has("username") && !has("user_name")
-}
-
 // dtle is the dialect of contract 000: payload and message side by side in one object, errors as an HTTP status and a message.
 var dtle = &Dialect{
 	Name:     "dtle",
 	prefixes: []string{"/v2"},
-	token:    bearer("Bearer"),
+	caller:   header("Bearer"),
 	encodings: map[protoreflect.FullName]Encoding{
 		auth + ".SessionService.CreateCaptcha": JSON | Form | Query,
 		auth + ".SessionService.Login":         JSON | Form,
@@ -48,9 +41,9 @@ var dtle = &Dialect{
 		auth + ".RoleService.UpdateRole":    roleFields,
 		auth + ".RoleService.DeleteRole":    {aliases: map[string]string{"username": "name"}},
 	},
-	detours: map[string]detour{
-		"/v2/user/create": {"/v2/role/create", isRole},
-		"/v2/user/update": {"/v2/role/update", isRole},
+	detours: map[string]Detour{
+		"POST /v2/user/create": {"POST /v2/role/create", isRole},
+		"POST /v2/user/update": {"POST /v2/role/update", isRole},
 	},
 	encoder: wire.NewEncoder(wire.Rules{
 		Time: wire.Seconds,
@@ -71,9 +64,9 @@ var dtle = &Dialect{
 		},
 	}),
 	success: dtleSuccess,
-	failure: func(dst []byte, status int, f *fault.Fault) (int, []byte) {
-		dst = wire.AppendString(append(dst, `{"message":`...), f.Message)
-		return status, append(dst, '}')
+	failure: func(dst []byte, f failed) (int, []byte) {
+		dst = wire.AppendString(append(dst, `{"message":`...), f.text)
+		return f.status, append(dst, '}')
 	},
 }
 
@@ -81,13 +74,13 @@ var dtle = &Dialect{
 func DTLEWraps(name protoreflect.FullName) bool { return name == auth+".LoginResponse" }
 
 // dtleSuccess adds "message":"ok", unless the answer has a message of its own, which is then the outcome.
-func dtleSuccess(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-	if DTLEWraps(m.Descriptor().FullName()) {
-		dst, err := d.encoder.Append(append(dst, `{"message":"ok","data":`...), m, sent)
+func dtleSuccess(d *Dialect, dst []byte, a Answer) ([]byte, error) {
+	if DTLEWraps(a.Message.Descriptor().FullName()) {
+		dst, err := d.encoder.Append(append(dst, `{"message":"ok","data":`...), a.Message, a.Sent)
 		return append(dst, '}'), err
 	}
-	dst, err := d.encoder.AppendMembers(append(dst, '{'), m, sent)
-	if m.Descriptor().Fields().ByName("message") != nil {
+	dst, err := d.encoder.AppendMembers(append(dst, '{'), a.Message, a.Sent)
+	if a.Message.Descriptor().Fields().ByName("message") != nil {
 		dst[len(dst)-1] = '}'
 		return dst, err
 	}
