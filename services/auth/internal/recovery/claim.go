@@ -95,7 +95,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 }
 
 // answer sends a link, unless the user was sent enough of them: nobody shall fill somebody else's mailbox.
-func (s *Server) answer(ctx context.Context, tx pgx.Tx, u user, now time.Time) error {
+func (s *Server) answer(ctx context.Context, tx pgx.Tx, u owner, now time.Time) error {
 	sent, err := linksSince(ctx, tx, u.ID, now.Add(-time.Hour))
 	if err != nil || sent >= linksPerHour {
 		return err // the links that were sent stay good

@@ -144,7 +144,7 @@ func (s *Server) ChangePassword(ctx context.Context, r *authv1.ChangePasswordReq
 }
 
 // set stores a password, ends the user's sessions but for one, and tells him.
-func (s *Server) set(ctx context.Context, c *change.Change, who user, hash, stays, how string) error {
+func (s *Server) set(ctx context.Context, c *change.Change, who owner, hash, stays, how string) error {
 	if err := storePassword(ctx, c.Tx, who.ID, hash, c.Now); err != nil {
 		return err
 	}
@@ -186,9 +186,9 @@ func linkInvalid() error {
 	}
 }
 
-func (u user) name() string { return u.rights().Principal().Name() }
+func (u owner) name() string { return u.rights().Principal().Name() }
 
 // rights are those of the user himself, who is known by his link.
-func (u user) rights() rights.Rights {
+func (u owner) rights() rights.Rights {
 	return rights.Rights{UserID: u.ID, Tenant: u.Tenant, Username: u.Username, Role: rights.Role{Name: u.Role}}
 }

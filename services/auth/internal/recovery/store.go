@@ -11,8 +11,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 )
 
-// user is whose password is set.
-type user struct {
+// owner is whose password is set.
+type owner struct {
 	ID       int64  `db:"id"`
 	Tenant   string `db:"tenant"`
 	Username string `db:"username"`
@@ -25,7 +25,7 @@ const maxClaimed = 10
 
 // claimed returns the enabled users that a claim is true of, and keeps others from changing them or their links. A name may be known
 // in several tenants; the mail address must be that of the account in each.
-func claimed(ctx context.Context, tx pgx.Tx, c claim) ([]user, error) {
+func claimed(ctx context.Context, tx pgx.Tx, c claim) ([]owner, error) {
 	id, tenant, username := c.parts()
 	rows, _ := tx.Query(ctx, `
 		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.email
@@ -37,12 +37,12 @@ func claimed(ctx context.Context, tx pgx.Tx, c claim) ([]user, error) {
 		 ORDER BY u.id
 		 LIMIT $5
 		   FOR NO KEY UPDATE OF u`, c.Email, id, username, tenant, maxClaimed) // the error comes again below
-	users, err := pgx.CollectRows(rows, pgx.RowToStructByName[user])
+	users, err := pgx.CollectRows(rows, pgx.RowToStructByName[owner])
 	return users, pg.Fault(err, "USER", "find the users that forgot their password")
 }
 
 // byLink returns the user of a link that is good; nil for none.
-func byLink(ctx context.Context, pool *pgxpool.Pool, hashes [][]byte, now time.Time) (*user, error) {
+func byLink(ctx context.Context, pool *pgxpool.Pool, hashes [][]byte, now time.Time) (*owner, error) {
 	rows, _ := pool.Query(ctx, `
 		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.email
 		  FROM auth.password_resets p
@@ -50,21 +50,21 @@ func byLink(ctx context.Context, pool *pgxpool.Pool, hashes [][]byte, now time.T
 		  JOIN auth.tenants t ON t.id = u.tenant_id
 		  LEFT JOIN auth.roles r ON r.id = u.role_id
 		 WHERE p.token_hash = ANY ($1) AND p.expires_at > $2 AND u.status = 'enabled'`, hashes, now) // the error comes again below
-	who, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[user])
+	who, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[owner])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // that a link is not good is an answer
 	}
 	return who, pg.Fault(err, "USER", "find the user of a link")
 }
 
-func byID(ctx context.Context, tx pgx.Tx, id int64) (*user, error) {
+func byID(ctx context.Context, tx pgx.Tx, id int64) (*owner, error) {
 	rows, _ := tx.Query(ctx, `
 		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.email
 		  FROM auth.users u
 		  JOIN auth.tenants t ON t.id = u.tenant_id
 		  LEFT JOIN auth.roles r ON r.id = u.role_id
 		 WHERE u.id = $1`, id) // the error comes again below
-	who, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[user])
+	who, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[owner])
 	return who, pg.Fault(err, "USER_NOT_FOUND", "there is no user %d", id)
 }
 
