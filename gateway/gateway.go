@@ -22,6 +22,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
+	"github.com/opsdeck/opsdeck/gateway/internal/exchange"
 	"github.com/opsdeck/opsdeck/gateway/internal/relay"
 	"github.com/opsdeck/opsdeck/gateway/internal/swagger"
 )
@@ -80,7 +81,11 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	}
 	defer hangUp()
 	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
-	calls, err := relay.New(ctx, rt.Log, backends, relay.Door{Verifier: authn.NewVerifier(keys)})
+	door, err := doorOf(cfg, keys, authv1.NewExchangeServiceClient(backends[0].Conn))
+	if err != nil {
+		return err
+	}
+	calls, err := relay.New(ctx, rt.Log, backends, door)
 	if err != nil {
 		return err
 	}
@@ -99,6 +104,19 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		Log: rt.Log, Handler: handler, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, Timeout: cfg.RequestTimeout, Drain: cfg.Drain,
 	}
 	return server.Serve(ctx, listener)
+}
+
+// doorOf returns what refuses strangers. Pages of the origins that may call from a browser may also send what it sends on its own accord.
+func doorOf(cfg Config, keys authn.KeySource, credentials authv1.ExchangeServiceClient) (relay.Door, error) {
+	invited := http.NewCrossOriginProtection()
+	for _, origin := range cfg.Origins {
+		if err := invited.AddTrustedOrigin(origin); err != nil {
+			return relay.Door{}, fmt.Errorf("OPSDECK_GATEWAY_CORS_ORIGINS: %w", err)
+		}
+	}
+	return relay.Door{
+		Verifier: authn.NewVerifier(keys), Exchanger: exchange.New(credentials), CrossOrigin: invited, TLS: cfg.CertFile != "",
+	}, nil
 }
 
 // pages are what the gateway serves itself.

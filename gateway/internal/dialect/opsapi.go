@@ -13,7 +13,7 @@ import (
 var opsapi = &Dialect{
 	Name: "opsapi",
 	prefixes: []string{
-		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
+		"/app-keys", "/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
 		"/hosts", "/host", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
 	caller:  header("Token", "Bearer"),
