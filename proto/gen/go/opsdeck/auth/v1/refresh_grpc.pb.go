@@ -38,8 +38,8 @@ type RefreshServiceClient interface {
 	// token). A refresh token is good once: a second use means that somebody else has it too, and ends the session. Errors:
 	// REFRESH_TOKEN_INVALID, RATE_LIMITED.
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*RefreshResponse, error)
-	// SignUp makes a user without rights (contract: dc.auth.sign). Errors: USER_EXISTS, PASSWORD_WEAK, REGISTRATION_CLOSED, OUT_OF_SCOPE for
-	// a tenant that is not open to everybody, RATE_LIMITED.
+	// SignUp makes a user without rights (contract: dc.auth.sign). Errors: USER_EXISTS, PASSWORD_WEAK, REGISTRATION_CLOSED,
+	// RATE_LIMITED.
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
 	// SignOut ends the session of the refresh token, of the access token in the header, or of both (contract: dc.auth.logout). A refresh
 	// token of no session is no error (RFC 7009, 2.2). Errors: UNAUTHENTICATED when there is neither token.
@@ -107,8 +107,8 @@ type RefreshServiceServer interface {
 	// token). A refresh token is good once: a second use means that somebody else has it too, and ends the session. Errors:
 	// REFRESH_TOKEN_INVALID, RATE_LIMITED.
 	Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error)
-	// SignUp makes a user without rights (contract: dc.auth.sign). Errors: USER_EXISTS, PASSWORD_WEAK, REGISTRATION_CLOSED, OUT_OF_SCOPE for
-	// a tenant that is not open to everybody, RATE_LIMITED.
+	// SignUp makes a user without rights (contract: dc.auth.sign). Errors: USER_EXISTS, PASSWORD_WEAK, REGISTRATION_CLOSED,
+	// RATE_LIMITED.
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
 	// SignOut ends the session of the refresh token, of the access token in the header, or of both (contract: dc.auth.logout). A refresh
 	// token of no session is no error (RFC 7009, 2.2). Errors: UNAUTHENTICATED when there is neither token.
