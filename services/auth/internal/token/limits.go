@@ -47,7 +47,7 @@ func limitsOf(r asked) (limits, error) {
 		l.Networks = append(l.Networks, network)
 	}
 	if r.GetExpireTime() != nil {
-		expires := r.GetExpireTime().AsTime()
+		expires := r.GetExpireTime().AsTime().Truncate(time.Microsecond) // as it is stored
 		l.Expires = &expires
 	}
 	return l, nil
