@@ -20,6 +20,9 @@ func backends(cfg Config) []relay.Backend {
 		{Name: "auth", Address: cfg.Auth, Services: []relay.Service{
 			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
 			{Name: authv1.MenuService_ServiceDesc.ServiceName, Register: authv1.RegisterMenuServiceHandler},
+			{Name: authv1.OidcService_ServiceDesc.ServiceName, Register: authv1.RegisterOidcServiceHandler},
+			{Name: authv1.RecoveryService_ServiceDesc.ServiceName, Register: authv1.RegisterRecoveryServiceHandler},
+			{Name: authv1.SecondFactorService_ServiceDesc.ServiceName, Register: authv1.RegisterSecondFactorServiceHandler},
 			{Name: authv1.RoleService_ServiceDesc.ServiceName, Register: authv1.RegisterRoleServiceHandler},
 			{Name: authv1.TenantService_ServiceDesc.ServiceName, Register: authv1.RegisterTenantServiceHandler},
 			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},

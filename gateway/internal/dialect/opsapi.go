@@ -65,7 +65,9 @@ type numbered struct {
 }
 
 // opsapiNumbers has the errors that the endpoints number themselves, by RPC and reason of the fault.
-var opsapiNumbers = map[protoreflect.FullName]map[string]numbered{}
+var opsapiNumbers = map[protoreflect.FullName]map[string]numbered{
+	auth + ".RecoveryService.ChangePassword": {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
+}
 
 // opsapiGlobal are the numbers of errors that no endpoint numbers itself, by HTTP status.
 var opsapiGlobal = map[int]int64{
