@@ -29,7 +29,10 @@ type backend struct {
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedMenuServiceServer
 	authv1.UnimplementedRefreshServiceServer
+	authv1.UnimplementedOidcServiceServer
+	authv1.UnimplementedRecoveryServiceServer
 	authv1.UnimplementedRoleServiceServer
+	authv1.UnimplementedSecondFactorServiceServer
 	authv1.UnimplementedSessionServiceServer
 	authv1.UnimplementedTenantServiceServer
 	authv1.UnimplementedTokenServiceServer
@@ -106,7 +109,10 @@ func newBackend(t *testing.T) *backend {
 	authv1.RegisterRefreshServiceServer(server, b)
 	authv1.RegisterTokenServiceServer(server, b)
 	authv1.RegisterMenuServiceServer(server, b)
+	authv1.RegisterOidcServiceServer(server, b)
+	authv1.RegisterRecoveryServiceServer(server, b)
 	authv1.RegisterRoleServiceServer(server, b)
+	authv1.RegisterSecondFactorServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
 	authv1.RegisterTenantServiceServer(server, b)
 	authv1.RegisterUserServiceServer(server, b)
@@ -139,6 +145,22 @@ func (b *backend) Login(ctx context.Context, r *authv1.LoginRequest) (*authv1.Lo
 
 func (b *backend) GetCurrentUser(ctx context.Context, r *authv1.GetCurrentUserRequest) (*authv1.GetCurrentUserResponse, error) {
 	return answer[*authv1.GetCurrentUserResponse](ctx, b, "GetCurrentUser", r)
+}
+
+func (b *backend) ChangePassword(ctx context.Context, r *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
+	return answer[*authv1.ChangePasswordResponse](ctx, b, "ChangePassword", r)
+}
+
+func (b *backend) ForgetPassword(ctx context.Context, r *authv1.ForgetPasswordRequest) (*authv1.ForgetPasswordResponse, error) {
+	return answer[*authv1.ForgetPasswordResponse](ctx, b, "ForgetPassword", r)
+}
+
+func (b *backend) StartOidcLogin(ctx context.Context, r *authv1.StartOidcLoginRequest) (*authv1.StartOidcLoginResponse, error) {
+	return answer[*authv1.StartOidcLoginResponse](ctx, b, "StartOidcLogin", r)
+}
+
+func (b *backend) FinishOidcLogin(ctx context.Context, r *authv1.FinishOidcLoginRequest) (*authv1.FinishOidcLoginResponse, error) {
+	return answer[*authv1.FinishOidcLoginResponse](ctx, b, "FinishOidcLogin", r)
 }
 
 func (b *backend) CreateJob(ctx context.Context, r *replicationv1.CreateJobRequest) (*replicationv1.CreateJobResponse, error) {

@@ -25,6 +25,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/auth/internal/change"
 	"github.com/opsdeck/opsdeck/services/auth/internal/mail"
 	"github.com/opsdeck/opsdeck/services/auth/internal/migrations"
+	"github.com/opsdeck/opsdeck/services/auth/internal/oidc"
 	"github.com/opsdeck/opsdeck/services/auth/internal/password"
 	"github.com/opsdeck/opsdeck/services/auth/internal/recovery"
 	"github.com/opsdeck/opsdeck/services/auth/internal/rights"
@@ -43,21 +44,23 @@ const name = "auth"
 type Config struct {
 	app.ServiceConfig `envPrefix:"OPSDECK_AUTH_"`
 
-	Password            password.Params  `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
-	Policy              password.Policy  `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
-	PasswordsAtOnce     int              `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
-	PasswordWait        time.Duration    `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
-	RSAKey              string           `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
-	AdminPassword       secret.Text      `env:"OPSDECK_AUTH_ADMIN_PASSWORD_FILE,file" help:"Password of platform/admin, read when the first start creates that user. Without it a random one is printed to standard output, once."`
-	LoginsPerMinute     int              `env:"OPSDECK_AUTH_LOGINS_PER_MINUTE" envDefault:"20" help:"Logins that one address may try per minute and replica."`
-	CaptchasPerMinute   int              `env:"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE" envDefault:"60" help:"Captchas that one address may ask for per minute and replica."`
-	RecoveriesPerMinute int              `env:"OPSDECK_AUTH_RECOVERIES_PER_MINUTE" envDefault:"5" help:"Links for a forgotten password that one address may ask for, and redeem, per minute and replica. One user is sent three an hour at most."`
-	PublicURL           string           `env:"OPSDECK_AUTH_PUBLIC_URL" help:"Address of the gateway as users reach it, for instance https://ops.example.org: what links in mails and the sign-in by OIDC providers lead to."`
-	Mail                mail.Config      `envPrefix:"OPSDECK_AUTH_SMTP_"`
-	Credentials         CredentialConfig `envPrefix:"OPSDECK_AUTH_"`
-	SigningKeyAge       time.Duration    `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
-	ServiceKeys         string           `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
-	DemoCaptcha         string           `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
+	Password            password.Params `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	Policy              password.Policy `envPrefix:"OPSDECK_AUTH_PASSWORD_"`
+	PasswordsAtOnce     int             `env:"OPSDECK_AUTH_PASSWORDS_AT_ONCE" envDefault:"2" help:"How many passwords are hashed at the same time. Each takes one processor and the memory above."`
+	PasswordWait        time.Duration   `env:"OPSDECK_AUTH_PASSWORD_WAIT" envDefault:"5s" help:"How long a login may wait for its turn before it is refused."`
+	RSAKey              string          `env:"OPSDECK_AUTH_RSA_PRIVATE_KEY" help:"Path of an RSA private key (PEM, PKCS#1 or PKCS#8). When set, passwords must arrive encrypted with it: PKCS#1 v1.5, then base64. Readable by the service's user only."`
+	AdminPassword       secret.Text     `env:"OPSDECK_AUTH_ADMIN_PASSWORD_FILE,file" help:"Password of platform/admin, read when the first start creates that user. Without it a random one is printed to standard output, once."`
+	LoginsPerMinute     int             `env:"OPSDECK_AUTH_LOGINS_PER_MINUTE" envDefault:"20" help:"Logins that one address may try per minute and replica."`
+	CaptchasPerMinute   int             `env:"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE" envDefault:"60" help:"Captchas that one address may ask for per minute and replica."`
+	RecoveriesPerMinute int             `env:"OPSDECK_AUTH_RECOVERIES_PER_MINUTE" envDefault:"5" help:"Links for a forgotten password that one address may ask for, and redeem, per minute and replica. One user is sent three an hour at most."`
+	PublicURL           string          `env:"OPSDECK_AUTH_PUBLIC_URL" help:"Address of the gateway as users reach it, for instance https://ops.example.org: what links in mails and the sign-in by OIDC providers lead to."`
+	OIDCPrivate         bool            `env:"OPSDECK_AUTH_OIDC_PRIVATE_NETWORKS" envDefault:"false" help:"Whether OIDC providers may be in private networks or on this machine. Tenants' administrators choose their addresses: set it only if they may make auth connect there."`
+	Mail                mail.Config     `envPrefix:"OPSDECK_AUTH_SMTP_"`
+	SigningKeyAge       time.Duration   `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
+	ServiceKeys         string          `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
+	DemoCaptcha         string          `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
+
+	Credentials CredentialConfig `envPrefix:"OPSDECK_AUTH_"`
 }
 
 // Validate refuses settings that cannot work.
@@ -146,7 +149,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 		Changes: changes, Sessions: sessions, Sealer: svc.Sealer, Mails: mails, PublicURL: cfg.PublicURL,
 		PerMinute: cfg.RecoveriesPerMinute, Log: svc.Log,
 	})
-	queue, err := p.queue(cfg, svc, sessions, recoveries)
+	providers := oidc.NewServer(oidc.Config{
+		Changes: changes, Sessions: sessions, Passwords: p.passwords, Sealer: svc.Sealer, PublicURL: cfg.PublicURL, Private: cfg.OIDCPrivate,
+	})
+	defer providers.Close()
+	queue, err := p.queue(cfg, svc, sessions, recoveries, providers)
 	if err != nil {
 		return err
 	}
@@ -160,6 +167,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	authv1.RegisterAccessServiceServer(server, decisions)
 	authv1.RegisterKeyServiceServer(server, signing.NewServer(p.keys, p.services))
 	authv1.RegisterMenuServiceServer(server, decisions)
+	authv1.RegisterOidcServiceServer(server, providers)
 	authv1.RegisterRecoveryServiceServer(server, recoveries)
 	authv1.RegisterRoleServiceServer(server, role.NewServer(changes))
 	authv1.RegisterSecondFactorServiceServer(server, totp.NewServer(factors, changes, sessions))
@@ -209,7 +217,7 @@ func (p parts) sessions(cfg Config, svc *app.Service, queue *jobs.Client, factor
 }
 
 // queue carries events to NATS and mails to their server, replaces signing keys and removes what has expired.
-func (p parts) queue(cfg Config, svc *app.Service, sessions *session.Server, recoveries *recovery.Server) (*jobs.Client, error) {
+func (p parts) queue(cfg Config, svc *app.Service, sessions *session.Server, recoveries *recovery.Server, providers *oidc.Server) (*jobs.Client, error) {
 	workers := river.NewWorkers()
 	bus.AddWorker(workers, svc.Bus)
 	recoveries.AddWorker(workers)
@@ -220,6 +228,7 @@ func (p parts) queue(cfg Config, svc *app.Service, sessions *session.Server, rec
 		}
 		mail.AddWorker(workers, sender, svc.Sealer, time.Now)
 	}
-	periodic := upkeep.Schedule(workers, p.keys.Rotate, p.keys.DeleteRetired, p.captchas.DeleteExpired, sessions.DeleteExpired, recoveries.DeleteExpired)
+	periodic := upkeep.Schedule(workers, p.keys.Rotate, p.keys.DeleteRetired, p.captchas.DeleteExpired, sessions.DeleteExpired,
+		recoveries.DeleteExpired, providers.DeleteExpired)
 	return jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{Periodic: []*river.PeriodicJob{periodic}, StopWait: cfg.Drain})
 }

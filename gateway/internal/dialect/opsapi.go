@@ -61,7 +61,9 @@ type numbered struct {
 // numbersOf are the errors that endpoints number themselves, by RPC and reason of the fault.
 type numbersOf map[protoreflect.FullName]map[string]numbered
 
-var opsapiNumbers = numbersOf{}
+var opsapiNumbers = numbersOf{
+	auth + ".RecoveryService.ChangePassword": {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
+}
 
 // of returns the number of an error: the endpoint's own, or the one that fits its status.
 func (n numbersOf) of(f failed) numbered {

@@ -24,7 +24,8 @@ type owner struct {
 const maxClaimed = 10
 
 // claimed returns the enabled users that a claim is true of, and keeps others from changing them or their links. A name may be known
-// in several tenants; the mail address must be that of the account in each.
+// in several tenants; the mail address must be that of the account in each. Whom a provider made signs in by it: what that takes from
+// him must not come back by mail.
 func claimed(ctx context.Context, tx pgx.Tx, c claim) ([]owner, error) {
 	id, tenant, username := c.parts()
 	rows, _ := tx.Query(ctx, `
@@ -33,6 +34,7 @@ func claimed(ctx context.Context, tx pgx.Tx, c claim) ([]owner, error) {
 		  JOIN auth.tenants t ON t.id = u.tenant_id
 		  LEFT JOIN auth.roles r ON r.id = u.role_id
 		 WHERE lower(u.email) = $1 AND u.email <> '' AND u.status = 'enabled'
+		   AND NOT EXISTS (SELECT FROM auth.oidc_identities i WHERE i.user_id = u.id AND i.made_user)
 		   AND (u.id = $2 OR lower(u.username) = $3 AND ($4 = '' OR lower(t.name) = $4))
 		 ORDER BY u.id
 		 LIMIT $5

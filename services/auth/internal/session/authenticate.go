@@ -41,6 +41,7 @@ type Captcha struct{ ID, Answer string }
 type Known struct {
 	person  *person
 	newHash string // to be stored because the old one was made at another cost
+	vouched bool   // somebody else has checked who he is: the lock, which is about guessed passwords, does not matter
 }
 
 // Principal returns the user, in a session that is to begin.
@@ -53,7 +54,7 @@ func (k Known) Principal(session string) authn.Principal {
 // comes last, so that only who knows the password learns that there is one. What is wrong counts against the account. Errors:
 // RATE_LIMITED, ACCOUNT_LOCKED, CAPTCHA_WRONG, LOGIN_FAILED, PASSWORD_UNREADABLE, TOTP_REQUIRED, TOTP_WRONG.
 func (s *Server) Authenticate(ctx context.Context, c Credentials) (Known, error) {
-	if err := s.logins.Allow(rpc.FromContext(ctx).Address); err != nil {
+	if err := s.Admit(ctx); err != nil {
 		return Known{}, err
 	}
 	who := account{c.Tenant, c.Username}
@@ -68,6 +69,22 @@ func (s *Server) Authenticate(ctx context.Context, c Credentials) (Known, error)
 		return Known{}, s.count(ctx, who, wrong)
 	}
 	return known, nil
+}
+
+// Admit counts one try to sign in against the limit of the caller's address. Errors: RATE_LIMITED.
+func (s *Server) Admit(ctx context.Context) error { return s.logins.Allow(rpc.FromContext(ctx).Address) }
+
+// Vouched returns a user of whom somebody else has checked who he is: an OIDC provider. Errors: LOGIN_FAILED for one who is disabled
+// or gone.
+func (s *Server) Vouched(ctx context.Context, userID int64) (Known, error) {
+	p, err := s.store.personByID(ctx, userID)
+	if err != nil {
+		return Known{}, err
+	}
+	if p == nil || !p.Enabled {
+		return Known{}, loginFailed()
+	}
+	return Known{person: p, vouched: true}, nil
 }
 
 // identify checks captcha, user, password and second factor. wrong is a refusal that counts against the account.

@@ -26,18 +26,30 @@ type store struct{ pool *pgxpool.Pool }
 
 // person returns nil when there is none.
 func (s store) person(ctx context.Context, who account) (*person, error) {
+	p, err := s.personWhere(ctx, `t.name = $1 AND lower(u.username) = lower($2)`, who.tenant, who.username)
+	return p, pg.Fault(err, "USER", "read user %s", who)
+}
+
+// personByID returns nil when there is none.
+func (s store) personByID(ctx context.Context, id int64) (*person, error) {
+	p, err := s.personWhere(ctx, `u.id = $1`, id)
+	return p, pg.Fault(err, "USER", "read user %d", id)
+}
+
+// personWhere takes one of the conditions above.
+func (s store) personWhere(ctx context.Context, condition string, args ...any) (*person, error) {
 	rows, _ := s.pool.Query(ctx, `
-		SELECT u.id, t.name AS tenant, u.username, r.name AS role, u.password_hash, u.password_set_at,
+		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.password_hash, u.password_set_at,
 		       u.status = 'enabled' AS enabled
 		  FROM auth.users u
 		  JOIN auth.tenants t ON t.id = u.tenant_id
-		  JOIN auth.roles r ON r.id = u.role_id
-		 WHERE t.name = $1 AND lower(u.username) = lower($2)`, who.tenant, who.username) // the error comes again below
+		  LEFT JOIN auth.roles r ON r.id = u.role_id
+		 WHERE `+condition, args...) // the error comes again below
 	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[person])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // that nobody has the name is an answer, which the caller must not show
+		return nil, nil //nolint:nilnil // that there is nobody is an answer, which the caller must not show
 	}
-	return p, pg.Fault(err, "USER", "read user %s", who)
+	return p, err
 }
 
 // attempts returns the zero value for an account without failures.

@@ -526,6 +526,70 @@ func (x *SessionStolen) GetAddress() string {
 	return ""
 }
 
+// opsdeck.auth.oidc_provider.created, .updated and .deleted: somebody changed a provider, or who of it is which user.
+type OidcProviderChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the provider.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the provider.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OidcProviderChanged) Reset() {
+	*x = OidcProviderChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OidcProviderChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OidcProviderChanged) ProtoMessage() {}
+
+func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OidcProviderChanged.ProtoReflect.Descriptor instead.
+func (*OidcProviderChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OidcProviderChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *OidcProviderChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OidcProviderChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 var File_opsdeck_event_v1_auth_proto protoreflect.FileDescriptor
 
 const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
@@ -570,7 +634,12 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x03 \x01(\tR\busername\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddressBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"`\n" +
+	"\x13OidcProviderChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
 
 var (
 	file_opsdeck_event_v1_auth_proto_rawDescOnce sync.Once
@@ -584,15 +653,16 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
-	(*SessionOpened)(nil), // 0: opsdeck.event.v1.SessionOpened
-	(*SessionEnded)(nil),  // 1: opsdeck.event.v1.SessionEnded
-	(*AccountLocked)(nil), // 2: opsdeck.event.v1.AccountLocked
-	(*UserChanged)(nil),   // 3: opsdeck.event.v1.UserChanged
-	(*RoleChanged)(nil),   // 4: opsdeck.event.v1.RoleChanged
-	(*TokenChanged)(nil),  // 5: opsdeck.event.v1.TokenChanged
-	(*SessionStolen)(nil), // 6: opsdeck.event.v1.SessionStolen
+	(*SessionOpened)(nil),       // 0: opsdeck.event.v1.SessionOpened
+	(*SessionEnded)(nil),        // 1: opsdeck.event.v1.SessionEnded
+	(*AccountLocked)(nil),       // 2: opsdeck.event.v1.AccountLocked
+	(*UserChanged)(nil),         // 3: opsdeck.event.v1.UserChanged
+	(*RoleChanged)(nil),         // 4: opsdeck.event.v1.RoleChanged
+	(*TokenChanged)(nil),        // 5: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil),       // 6: opsdeck.event.v1.SessionStolen
+	(*OidcProviderChanged)(nil), // 7: opsdeck.event.v1.OidcProviderChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -613,7 +683,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
