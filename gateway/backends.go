@@ -19,7 +19,11 @@ func backends(cfg Config) []relay.Backend {
 	return []relay.Backend{
 		{Name: "auth", Address: cfg.Auth, Services: []relay.Service{
 			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
+			{Name: authv1.ApplicationGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterApplicationGrantServiceHandler},
+			{Name: authv1.GrantAuditService_ServiceDesc.ServiceName, Register: authv1.RegisterGrantAuditServiceHandler},
+			{Name: authv1.HostGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterHostGrantServiceHandler},
 			{Name: authv1.MenuService_ServiceDesc.ServiceName, Register: authv1.RegisterMenuServiceHandler},
+			{Name: authv1.PermissionService_ServiceDesc.ServiceName, Register: authv1.RegisterPermissionServiceHandler},
 			{Name: authv1.RoleService_ServiceDesc.ServiceName, Register: authv1.RegisterRoleServiceHandler},
 			{Name: authv1.TenantService_ServiceDesc.ServiceName, Register: authv1.RegisterTenantServiceHandler},
 			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},

@@ -27,6 +27,16 @@ var opsapi = &Dialect{
 		"PATCH /application/{}/authorization/users":  {"PATCH /hosts/{}/authorization/users", aboutHosts},
 		"PATCH /application/{}/authorization/roles":  {"PATCH /hosts/{}/authorization/roles", aboutHosts},
 	},
+	fields: map[protoreflect.FullName]fields{
+		auth + ".PermissionService.GrantUserModules": {single: true},
+		auth + ".PermissionService.GrantRoleModules": {single: true},
+	},
+	names: wire.Names{
+		auth + ".ApplicationGrant":      {"permissions": "permission"},
+		auth + ".HostGrant":             {"permissions": "permission"},
+		auth + ".UserPermissionsChange": {"permissions": "permission"},
+		auth + ".RolePermissionsChange": {"permissions": "permission"},
+	},
 	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
 	success: opsapiSuccess,
 	failure: opsapiFailure,
@@ -65,7 +75,24 @@ type numbered struct {
 }
 
 // opsapiNumbers has the errors that the endpoints number themselves, by RPC and reason of the fault.
-var opsapiNumbers = map[protoreflect.FullName]map[string]numbered{}
+var opsapiNumbers = map[protoreflect.FullName]map[string]numbered{
+	auth + ".PermissionService.GrantUserModules":             grantNumbers,
+	auth + ".PermissionService.GrantRoleModules":             grantNumbers,
+	auth + ".ApplicationGrantService.GrantUserApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.GrantRoleApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationUsers": grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationRoles": grantNumbers,
+	auth + ".HostGrantService.GrantUserHosts":                grantNumbers,
+	auth + ".HostGrantService.GrantRoleHosts":                grantNumbers,
+	auth + ".HostGrantService.UpdateHostUsers":               grantNumbers,
+	auth + ".HostGrantService.UpdateHostRoles":               grantNumbers,
+}
+
+// grantNumbers are those of all calls that grant.
+var grantNumbers = map[string]numbered{
+	"PERMISSION_UNDEFINED": {30001, http.StatusBadRequest},
+	"GRANT_DENIED":         {30002, http.StatusBadRequest},
+}
 
 // opsapiGlobal are the numbers of errors that no endpoint numbers itself, by HTTP status.
 var opsapiGlobal = map[int]int64{

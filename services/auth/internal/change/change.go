@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/opsdeck/opsdeck/pkg/authn"
-	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/jobs"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
@@ -150,20 +149,21 @@ func (c *Change) Record(ctx context.Context, e Entry) error {
 		return err
 	}
 	call := rpc.FromContext(ctx)
-	address := ""
-	if call.Address != (netip.Addr{}) {
-		address = call.Address.String()
-	}
 	_, err = c.Tx.Exec(ctx, `
 		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, request_id, address)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, call.RequestID, address)
+		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, call.RequestID, addressOf(call))
 	if err != nil {
 		return pg.Fault(err, "AUDIT", "write %s of %s to the audit", e.Action, e.Subject)
 	}
-	return bus.Publish(ctx, c.Tx, c.queue, bus.Event{
-		Type: "opsdeck.auth." + e.Action, Subject: e.Subject, Tenant: c.Tenant.Name, Data: e.Event,
-	})
+	return c.tell(ctx, e.Action, e.Subject, e.Event)
+}
+
+func addressOf(call rpc.Call) string {
+	if call.Address == (netip.Addr{}) {
+		return ""
+	}
+	return call.Address.String()
 }
 
 // printed is null for nothing.

@@ -81,7 +81,9 @@ func (g Grants) holdsResource(kind string, id int64, name string) bool {
 	return g.switched(k) && slices.Contains(g.Resources, fmt.Sprintf("%s:%d.%s", kind, id, name))
 }
 
-func (g Grants) switched(k permission.Kind) bool { return slices.Contains(g.Modules, k.Module+"."+k.Needs) }
+func (g Grants) switched(k permission.Kind) bool {
+	return slices.Contains(g.Modules, k.Module+"."+k.Needs)
+}
 
 // passes decides a permission point by the level at its node and the one at the global node.
 func (g Grants) passes(point string, node int64) bool {

@@ -109,7 +109,9 @@ func findAll(ctx context.Context, c *change.Change, ids []int64) ([]userRow, err
 	return users, nil
 }
 
-func notFound(id int64) *fault.Fault { return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id) }
+func notFound(id int64) *fault.Fault {
+	return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id)
+}
 
 func roleOf(ctx context.Context, c *change.Change, name string) (rights.Role, error) {
 	rows, _ := c.Tx.Query(ctx, `
