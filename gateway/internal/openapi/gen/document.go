@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 	"github.com/opsdeck/opsdeck/gateway/internal/route"
 )
@@ -20,17 +20,20 @@ const about = `The HTTP API of opsdeck.
 Sign in with GET /v2/login/captcha and POST /v2/login; send the token of the answer as the header Authorization, bare or behind
 "Bearer ". A trailing slash on a path changes nothing. JSON numbers are numbers: keep 64 bits of integers.`
 
-// build returns the document as JSON.
-func build(commentsFile string) ([]byte, error) {
+// build returns the document of services as JSON.
+func build(commentsFile string, services ...protoreflect.FullName) ([]byte, error) {
 	said, err := readComments(commentsFile)
 	if err != nil {
 		return nil, err
 	}
-	table, err := route.Of(gateway.Services()...)
+	table, err := route.Of(services...)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{comments: said, routes: map[string]*route.Route{}, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]owner{}}}
+	b := &builder{
+		comments: said, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]owner{}},
+		routes: map[string]*route.Route{},
+	}
 	doc := b.document(table.Routes())
 	if b.err != nil {
 		return nil, b.err

@@ -25,10 +25,14 @@ var envelopes = map[string]envelope{
 
 // payload is what an answer is about: its message, or the one field of it that the route picks.
 func (s *schemas) payload(r *route.Route, d *dialect.Dialect) *openapi3.Schema {
-	if field := r.ResponseField(); field != nil {
-		return s.answerField(field, d).Value
+	field := r.ResponseField()
+	switch {
+	case field == nil:
+		return s.answer(r.RPC.Output(), d)
+	case field.Message() != nil && !field.IsList() && !field.IsMap():
+		return s.answer(field.Message(), d)
 	}
-	return s.answer(r.RPC.Output(), d)
+	return s.answerField(field, d).Value
 }
 
 // object returns a schema that has exactly the given members.
