@@ -24,8 +24,12 @@ import (
 
 // backend stands in for the services: real gRPC with the real interceptors, and answers that a test chooses.
 type backend struct {
+	authv1.UnimplementedApplicationGrantServiceServer
+	authv1.UnimplementedGrantAuditServiceServer
+	authv1.UnimplementedHostGrantServiceServer
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedMenuServiceServer
+	authv1.UnimplementedPermissionServiceServer
 	authv1.UnimplementedRoleServiceServer
 	authv1.UnimplementedSessionServiceServer
 	authv1.UnimplementedTenantServiceServer
@@ -95,8 +99,12 @@ func newBackend(t *testing.T) *backend {
 		Health: func(context.Context) error { b.mu.Lock(); defer b.mu.Unlock(); return b.healthy },
 	})
 	require.NoError(t, err)
+	authv1.RegisterApplicationGrantServiceServer(server, b)
+	authv1.RegisterGrantAuditServiceServer(server, b)
+	authv1.RegisterHostGrantServiceServer(server, b)
 	authv1.RegisterKeyServiceServer(server, b)
 	authv1.RegisterMenuServiceServer(server, b)
+	authv1.RegisterPermissionServiceServer(server, b)
 	authv1.RegisterRoleServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
 	authv1.RegisterTenantServiceServer(server, b)

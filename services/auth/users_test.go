@@ -97,6 +97,9 @@ func (a *accounts) testUsersByID(t *testing.T) {
 	require.Equal(t, []string{"bob"}, list(root, &authv1.FindUsersRequest{Email: "BOB@"}))
 	require.Equal(t, []string{"ann"}, list(root, &authv1.FindUsersRequest{Phone: "44"}))
 	require.Empty(t, list(root, &authv1.FindUsersRequest{Username: "%"}), "no pattern")
+	other, err := a.users.GetUser(a.admin, &authv1.GetUserRequest{Id: bobID})
+	require.NoError(t, err)
+	require.Equal(t, "byid", other.GetUser().GetTenant(), "not the caller's own")
 	require.GreaterOrEqual(t, len(list(a.admin, &authv1.FindUsersRequest{Username: "ann", PageSize: 100})), 3, "every tenant")
 	page, err := a.users.FindUsers(root, &authv1.FindUsersRequest{Page: 2, PageSize: 3})
 	require.NoError(t, err)
@@ -107,7 +110,7 @@ func (a *accounts) testUsersByID(t *testing.T) {
 	require.Equal(t, int64(4), page.GetCount(), "past the end")
 	page, err = a.users.FindUsers(ann, &authv1.FindUsersRequest{Username: "bob"})
 	require.NoError(t, err)
-	require.Equal(t, &authv1.Account{Id: bobID, Username: "bob", Status: "enabled", Tenant: "byid"}, page.GetResults()[0], "to pick from, no more")
+	require.Equal(t, &authv1.Account{Id: bobID, Username: "bob", Status: "enabled"}, page.GetResults()[0], "to pick from, no more")
 	_, err = a.users.FindUsers(ann, &authv1.FindUsersRequest{Email: "b"})
 	requireReason(t, err, "FORBIDDEN")
 
@@ -153,7 +156,7 @@ func (a *accounts) testRolesByID(t *testing.T) {
 	list, err := a.roles.FindRoles(root, &authv1.FindRolesRequest{Name: "O"})
 	require.NoError(t, err)
 	require.Equal(t, int64(2), list.GetCount())
-	require.Equal(t, &authv1.RoleEntry{Id: one, Name: "one", Creator: "admin", Tenant: "rolesbyid"}, list.GetResults()[0])
+	require.Equal(t, &authv1.RoleEntry{Id: one, Name: "one", Creator: "admin"}, list.GetResults()[0])
 
 	rename := func(id int64, name string) error {
 		_, err := a.roles.RenameRole(root, &authv1.RenameRoleRequest{Id: id, Name: &name})

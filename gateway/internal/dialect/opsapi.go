@@ -37,7 +37,7 @@ var opsapi = &Dialect{
 		auth + ".UserPermissionsChange": {"permissions": "permission"},
 		auth + ".RolePermissionsChange": {"permissions": "permission"},
 	},
-	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
+	encoder: wire.NewEncoder(wire.Rules{Time: localOffset, Omit: wire.FieldSet(auth, "Account.tenant", "RoleEntry.tenant")}),
 	success: opsapiSuccess,
 	failure: opsapiFailure,
 }

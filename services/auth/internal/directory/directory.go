@@ -32,14 +32,15 @@ func (d Directory) Names(ctx context.Context, kind string, ids []int64) (map[int
 		n := min(len(ids), batch)
 		answer, err := d.client.FindResources(ctx, &authv1.FindResourcesRequest{Kind: kind, Ids: ids[:n]})
 		if err != nil {
-			return nil, fault.Unavailable("RESOURCES_UNREACHABLE", "whether there are these resources cannot be checked now: try again").Wrap(err)
+			return nil, fault.Unavailable("RESOURCES_UNREACHABLE", "whether there are these resources cannot be checked now: try again").
+				Chinese("暂时无法确认这些资源是否存在，请重试").Wrap(err)
 		}
 		for _, found := range answer.GetResources() {
 			names[found.GetId()] = found.GetName()
 		}
 		for _, id := range ids[:n] {
 			if _, ok := names[id]; !ok {
-				return nil, fault.NotFound("RESOURCE_NOT_FOUND", "there is no %s %d", kind, id)
+				return nil, fault.NotFound("RESOURCE_NOT_FOUND", "there is no %s %d", kind, id).Chinese("没有 %s %d", kind, id)
 			}
 		}
 		ids = ids[n:]

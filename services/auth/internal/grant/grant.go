@@ -89,7 +89,8 @@ func namesOf(ctx context.Context, c *change.Change, targetType string, ids []int
 	for _, n := range found {
 		names[n.ID] = n.Name
 		if targetType == change.ToRole && n.Name == authn.AdminRole {
-			return nil, fault.Denied("ROLE_PROTECTED", "the role %s opens everything: nothing can be granted to it", n.Name)
+			return nil, fault.Denied("ROLE_PROTECTED", "the role %s opens everything: nothing can be granted to it", n.Name).
+				Chinese("角色 %s 拥有全部权限，不能再授权", n.Name)
 		}
 	}
 	for _, id := range ids {
@@ -117,7 +118,7 @@ func canonical(field string, written map[string]bool, find func(name string) (pe
 			return nil, permission.Undefined(name)
 		}
 		if _, twice := w[p.Name]; twice {
-			return nil, fault.Invalid(field, "names the permission %s twice", p.Name)
+			return nil, fault.Invalid(field, "names the permission %s twice", p.Name).Chinese("重复的权限 %s", p.Name)
 		}
 		if !p.Idle {
 			w[p.Name] = written[name]

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/grpc/codes"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
@@ -83,8 +82,8 @@ func (s *Server) grantModules(ctx context.Context, to target, grants []*authv1.M
 
 // denied is how the documents number a caller who may not grant.
 func denied(c *change.Change, cause error) error {
-	f := &fault.Fault{Code: codes.PermissionDenied, Reason: "GRANT_DENIED", Message: fmt.Sprintf("%s may not grant permissions", c.By.Principal().Name())}
-	return f.Wrap(cause)
+	name := c.By.Principal().Name()
+	return fault.Denied("GRANT_DENIED", "%s may not grant permissions", name).Chinese("%s 没有授权权限", name).Wrap(cause)
 }
 
 func modulesWanted(grants []*authv1.ModuleGrant) (give, take []modulePermission, err error) {
@@ -93,10 +92,11 @@ func modulesWanted(grants []*authv1.ModuleGrant) (give, take []modulePermission,
 		field := fmt.Sprintf("modules[%d]", i)
 		module, ok := permission.ModuleNamed(g.GetModuleName())
 		if !ok {
-			return nil, nil, fault.Invalid(field+".module_name", "there is no module %q: see /users/permission-catalogue", g.GetModuleName())
+			return nil, nil, fault.Invalid(field+".module_name", "there is no module %q: see /users/permission-catalogue", g.GetModuleName()).
+				Chinese("没有模块 %q，参见 /users/permission-catalogue", g.GetModuleName())
 		}
 		if seen[module.Name] {
-			return nil, nil, fault.Invalid(field+".module_name", "names the module %s again", module.Name)
+			return nil, nil, fault.Invalid(field+".module_name", "names the module %s again", module.Name).Chinese("重复的模块 %s", module.Name)
 		}
 		seen[module.Name] = true
 		w, err := canonical(field+".permissions", g.GetPermissions(), module.Permission)

@@ -72,7 +72,7 @@ func newOrder(field, kind, targetType string, entries []entry) (*order, error) {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		key := [2]int64{e.target, e.resource}
 		if seen[key] {
-			return nil, fault.Invalid(at, "is about the same %s and %s as an entry before it", targetType, kind)
+			return nil, fault.Invalid(at, "is about the same %s and %s as an entry before it", targetType, kind).Chinese("与前面的条目重复")
 		}
 		seen[key] = true
 		w, err := canonical(at+".permission", e.permissions, k.Permission)

@@ -21,8 +21,13 @@ const maxUsers = 10000
 // pages are those of contract 002.
 var pages = page.Limits{Default: 10, Max: 100}
 
-func (r roleRow) entry() *authv1.RoleEntry {
-	return &authv1.RoleEntry{Id: r.ID, Name: r.Name, Creator: r.Creator, Tenant: r.Tenant}
+// entry is the role as it is shown to somebody of a tenant.
+func (r roleRow) entry(tenant string) *authv1.RoleEntry {
+	e := &authv1.RoleEntry{Id: r.ID, Name: r.Name, Creator: r.Creator}
+	if r.Tenant != tenant {
+		e.Tenant = r.Tenant
+	}
+	return e
 }
 
 // FindRoles implements the RoleService.
@@ -31,13 +36,14 @@ func (s *Server) FindRoles(ctx context.Context, r *authv1.FindRolesRequest) (*au
 	if err != nil {
 		return nil, err
 	}
-	roles, count, err := search(ctx, s.changes, authn.FromContext(ctx), r.GetName(), offset, limit)
+	caller := authn.FromContext(ctx)
+	roles, count, err := search(ctx, s.changes, caller, r.GetName(), offset, limit)
 	if err != nil {
 		return nil, err
 	}
 	answer := &authv1.FindRolesResponse{Count: count}
 	for _, role := range roles {
-		answer.Results = append(answer.Results, role.entry())
+		answer.Results = append(answer.Results, role.entry(caller.Tenant))
 	}
 	return answer, nil
 }
@@ -54,7 +60,7 @@ func (s *Server) RenameRole(ctx context.Context, r *authv1.RenameRoleRequest) (*
 		if r.Name != nil {
 			after.Name = r.GetName()
 		}
-		answer.Role = after.entry()
+		answer.Role = after.entry(c.By.Tenant)
 		if after.Name == before.Name {
 			return nil
 		}
@@ -99,10 +105,11 @@ func (s *Server) RemoveRole(ctx context.Context, r *authv1.RemoveRoleRequest) (*
 
 // ListRoleUsers implements the RoleService.
 func (s *Server) ListRoleUsers(ctx context.Context, r *authv1.ListRoleUsersRequest) (*authv1.ListRoleUsersResponse, error) {
-	if err := reachable(ctx, s.changes, authn.FromContext(ctx), r.GetId()); err != nil {
+	caller := authn.FromContext(ctx)
+	if err := reachable(ctx, s.changes, caller, r.GetId()); err != nil {
 		return nil, err
 	}
-	users, err := user.OfRole(ctx, s.changes.Pool, r.GetId(), maxUsers)
+	users, err := user.OfRole(ctx, s.changes.Pool, r.GetId(), caller.Tenant, maxUsers)
 	return &authv1.ListRoleUsersResponse{Users: users}, err
 }
 

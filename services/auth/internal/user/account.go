@@ -24,7 +24,7 @@ func (s *Server) FindUsers(ctx context.Context, r *authv1.FindUsersRequest) (*au
 	}
 	caller, admin := authn.FromContext(ctx), access.Holds(ctx, access.AdminRight)
 	if !admin && (r.GetEmail() != "" || r.GetPhone() != "") {
-		return nil, fault.Denied("FORBIDDEN", "only administrators may look for users by mail address and telephone number")
+		return nil, fault.Denied("FORBIDDEN", "only administrators may look for users by mail address and telephone number").Chinese("只有管理员可以按邮箱和电话查找用户")
 	}
 	users, count, err := s.store.search(ctx, search{
 		everyTenant: admin && caller.IsPlatform(), tenant: caller.Tenant,
@@ -35,7 +35,7 @@ func (s *Server) FindUsers(ctx context.Context, r *authv1.FindUsersRequest) (*au
 	}
 	answer := &authv1.FindUsersResponse{Count: count}
 	for _, u := range users {
-		account := u.account()
+		account := u.account(caller.Tenant)
 		if !admin {
 			account.Email, account.Phone = "", ""
 		}
@@ -46,11 +46,12 @@ func (s *Server) FindUsers(ctx context.Context, r *authv1.FindUsersRequest) (*au
 
 // GetUser implements the UserService.
 func (s *Server) GetUser(ctx context.Context, r *authv1.GetUserRequest) (*authv1.GetUserResponse, error) {
-	u, err := s.store.byID(ctx, authn.FromContext(ctx), r.GetId())
+	caller := authn.FromContext(ctx)
+	u, err := s.store.byID(ctx, caller, r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.GetUserResponse{User: u.account()}, nil
+	return &authv1.GetUserResponse{User: u.account(caller.Tenant)}, nil
 }
 
 // EditUser implements the UserService.
@@ -73,7 +74,7 @@ func (s *Server) EditUser(ctx context.Context, r *authv1.EditUserRequest) (*auth
 		if r.Phone != nil {
 			after.Phone = r.GetPhone()
 		}
-		answer.User = after.account()
+		answer.User = after.account(c.By.Tenant)
 		if err := setContact(ctx, c, after); err != nil {
 			return err
 		}
@@ -112,7 +113,7 @@ func (s *Server) setStatus(ctx context.Context, id int64, status string) error {
 		}
 		if status == Disabled {
 			if u.ID == c.By.UserID {
-				return fault.Denied("USER_PROTECTED", "nobody can disable himself")
+				return fault.Denied("USER_PROTECTED", "nobody can disable himself").Chinese("不能禁用自己")
 			}
 			if err := endSessions(ctx, c, u); err != nil {
 				return err

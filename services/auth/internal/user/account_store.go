@@ -14,8 +14,13 @@ import (
 	"github.com/opsdeck/opsdeck/services/auth/internal/rights"
 )
 
-func (u userRow) account() *authv1.Account {
-	return &authv1.Account{Id: u.ID, Username: u.Username, Email: u.Email, Phone: u.Phone, Status: u.Status, Tenant: u.Tenant}
+// account is the user as he is shown to somebody of a tenant.
+func (u userRow) account(tenant string) *authv1.Account {
+	a := &authv1.Account{Id: u.ID, Username: u.Username, Email: u.Email, Phone: u.Phone, Status: u.Status}
+	if u.Tenant != tenant {
+		a.Tenant = u.Tenant
+	}
+	return a
 }
 
 // search says which users are looked for; empty texts match everything.
@@ -71,8 +76,8 @@ func setStatus(ctx context.Context, c *change.Change, u userRow, status string) 
 	return pg.Fault(err, "USER", "store user %s", u.name())
 }
 
-// OfRole returns the users who have a role, by id, at most limit.
-func OfRole(ctx context.Context, db rights.Querier, role int64, limit int) ([]*authv1.Account, error) {
+// OfRole returns the users who have a role as somebody of a tenant sees them, by id, at most limit.
+func OfRole(ctx context.Context, db rights.Querier, role int64, tenant string, limit int) ([]*authv1.Account, error) {
 	rows, _ := db.Query(ctx, `
 		SELECT `+userColumns+` FROM `+userTables+`
 		 WHERE u.id IN (SELECT h.user_id FROM auth.held_roles h WHERE h.role_id = $1) ORDER BY u.id LIMIT $2`,
@@ -83,7 +88,7 @@ func OfRole(ctx context.Context, db rights.Querier, role int64, limit int) ([]*a
 	}
 	accounts := make([]*authv1.Account, 0, len(users))
 	for _, u := range users {
-		accounts = append(accounts, u.account())
+		accounts = append(accounts, u.account(tenant))
 	}
 	return accounts, nil
 }

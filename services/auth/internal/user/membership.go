@@ -63,7 +63,7 @@ func rolesExist(ctx context.Context, c *change.Change, ids []int64) error {
 	}
 	for _, id := range ids {
 		if !slices.Contains(found, id) {
-			return fault.NotFound("ROLE_NOT_FOUND", "there is no role %d", id)
+			return fault.NotFound("ROLE_NOT_FOUND", "there is no role %d", id).Chinese("没有角色 %d", id)
 		}
 	}
 	return nil

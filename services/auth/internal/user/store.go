@@ -110,7 +110,7 @@ func findAll(ctx context.Context, c *change.Change, ids []int64) ([]userRow, err
 }
 
 func notFound(id int64) *fault.Fault {
-	return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id)
+	return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id).Chinese("没有用户 %d", id)
 }
 
 func roleOf(ctx context.Context, c *change.Change, name string) (rights.Role, error) {
