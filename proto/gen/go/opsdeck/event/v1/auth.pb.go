@@ -590,6 +590,88 @@ func (x *OidcProviderChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.auth.grants.changed: somebody gave permissions to a user or a role, or took them.
+type GrantsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user or role.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "user" or "role".
+	TargetType string `protobuf:"bytes,2,opt,name=target_type,json=targetType,proto3" json:"target_type,omitempty"`
+	// Name of the user or role.
+	TargetName string `protobuf:"bytes,3,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
+	// What was granted: "module", "tree_level", or a kind of resource.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,5,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantsChanged) Reset() {
+	*x = GrantsChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantsChanged) ProtoMessage() {}
+
+func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
+func (*GrantsChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GrantsChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetType() string {
+	if x != nil {
+		return x.TargetType
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetName() string {
+	if x != nil {
+		return x.TargetName
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 var File_opsdeck_event_v1_auth_proto protoreflect.FileDescriptor
 
 const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
@@ -639,7 +721,16 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x03 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\x9c\x01\n" +
+	"\rGrantsChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\vtarget_type\x18\x02 \x01(\tR\n" +
+	"targetType\x12\x1f\n" +
+	"\vtarget_name\x18\x03 \x01(\tR\n" +
+	"targetName\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x05 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
 
 var (
 	file_opsdeck_event_v1_auth_proto_rawDescOnce sync.Once
@@ -653,7 +744,7 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SessionOpened)(nil),       // 0: opsdeck.event.v1.SessionOpened
 	(*SessionEnded)(nil),        // 1: opsdeck.event.v1.SessionEnded
@@ -663,6 +754,7 @@ var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*TokenChanged)(nil),        // 5: opsdeck.event.v1.TokenChanged
 	(*SessionStolen)(nil),       // 6: opsdeck.event.v1.SessionStolen
 	(*OidcProviderChanged)(nil), // 7: opsdeck.event.v1.OidcProviderChanged
+	(*GrantsChanged)(nil),       // 8: opsdeck.event.v1.GrantsChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -683,7 +775,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
