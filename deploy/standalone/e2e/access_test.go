@@ -27,7 +27,7 @@ var packages = map[protoreflect.FullName]string{
 // sample fills the requests that access is tried with. The ids and names are those of things that platform has.
 var sample = apitest.Sample{Known: map[string]any{
 	"tenant": "platform", "username": "admin", "user_name": "admin", "id": 1, "pass_word": "Secret-09", "password": "Secret-09",
-	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration",
+	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration", "appname": "x",
 }}
 
 // Every RPC refuses whoever its rule does not let in, over gRPC and at every HTTP address it has: generated from the registry, so
