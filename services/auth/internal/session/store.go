@@ -115,11 +115,20 @@ func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, erro
 	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
 }
 
-// EndAll ends the sessions of a user, but for one that is to stay; "" for none.
-func EndAll(ctx context.Context, tx pgx.Tx, userID int64, stays string) (ended []string, err error) {
-	rows, _ := tx.Query(ctx, `DELETE FROM auth.sessions WHERE user_id = $1 AND id <> $2 RETURNING id`, userID, stays) // the error comes again below
-	ended, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return ended, pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
+// SetPassword stores the hash of a user's new password and ends his sessions, but for one that is to stay; "" for none.
+func SetPassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time, stays string) error {
+	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
+	if err != nil {
+		return pg.Fault(err, "USER", "store the password of user %d", userID)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM auth.sessions WHERE user_id = $1 AND id <> $2`, userID, stays)
+	return pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
+}
+
+// EndEvery ends the sessions of everybody.
+func EndEvery(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `DELETE FROM auth.sessions`)
+	return pg.Fault(err, "SESSION", "end all sessions")
 }
 
 // deleteExpired removes sessions and failed logins that no longer matter.
