@@ -46,13 +46,7 @@ func opsapiSuccess(d *Dialect, dst []byte, a Answer) ([]byte, error) {
 }
 
 func opsapiFailure(dst []byte, f failed) (int, []byte) {
-	number, ok := opsapiNumbers[f.rpc][f.Reason]
-	if !ok {
-		number = numbered{opsapiGlobal[http.StatusInternalServerError], f.status}
-		if global, ok := opsapiGlobal[f.status]; ok {
-			number.code = global
-		}
-	}
+	number := opsapiNumbers.of(f)
 	dst = strconv.AppendInt(append(dst, `{"error_code":`...), number.code, 10)
 	dst = wire.AppendString(append(dst, `,"message":`...), f.text)
 	return number.status, append(dst, '}')
@@ -64,9 +58,22 @@ type numbered struct {
 	status int
 }
 
-// opsapiNumbers has the errors that the endpoints number themselves, by RPC and reason of the fault.
-var opsapiNumbers = map[protoreflect.FullName]map[string]numbered{
+// numbersOf are the errors that endpoints number themselves, by RPC and reason of the fault.
+type numbersOf map[protoreflect.FullName]map[string]numbered
+
+var opsapiNumbers = numbersOf{
 	auth + ".RecoveryService.ChangePassword": {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
+}
+
+// of returns the number of an error: the endpoint's own, or the one that fits its status.
+func (n numbersOf) of(f failed) numbered {
+	if own, ok := n[f.rpc][f.Reason]; ok {
+		return own
+	}
+	if global, ok := opsapiGlobal[f.status]; ok {
+		return numbered{global, f.status}
+	}
+	return numbered{opsapiGlobal[http.StatusInternalServerError], f.status}
 }
 
 // opsapiGlobal are the numbers of errors that no endpoint numbers itself, by HTTP status.

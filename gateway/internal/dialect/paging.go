@@ -76,7 +76,10 @@ func parameter(query url.Values, name string, missing, most int64) (int64, error
 
 // appendLinks prints the links to the pages beside this one of a list with so many rows, null where there is none.
 func (p *Page) appendLinks(dst []byte, rows int64) []byte {
-	last := max((rows+p.size-1)/p.size, 1)
+	last := rows / p.size
+	if rows%p.size > 0 || rows == 0 {
+		last++
+	}
 	dst = p.appendLink(append(dst, `"next":`...), p.number+1, p.number < last)
 	return p.appendLink(append(dst, `,"prev":`...), min(p.number-1, last), p.number > 1)
 }

@@ -5,12 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 	"github.com/opsdeck/opsdeck/gateway/internal/route"
 )
@@ -20,17 +21,20 @@ const about = `The HTTP API of opsdeck.
 Sign in with GET /v2/login/captcha and POST /v2/login; send the token of the answer as the header Authorization, bare or behind
 "Bearer ". A trailing slash on a path changes nothing. JSON numbers are numbers: keep 64 bits of integers.`
 
-// build returns the document as JSON.
-func build(commentsFile string) ([]byte, error) {
+// build returns the document of services as JSON.
+func build(commentsFile string, services ...protoreflect.FullName) ([]byte, error) {
 	said, err := readComments(commentsFile)
 	if err != nil {
 		return nil, err
 	}
-	table, err := route.Of(gateway.Services()...)
+	table, err := route.Of(services...)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{comments: said, routes: map[string]*route.Route{}, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]owner{}}}
+	b := &builder{
+		comments: said, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]owner{}},
+		routes: map[string]*route.Route{},
+	}
 	doc := b.document(table.Routes())
 	if b.err != nil {
 		return nil, b.err
@@ -75,6 +79,9 @@ func (b *builder) document(routes []*route.Route) *openapi3.T {
 			doc.Paths.Set(r.Pattern, item)
 		}
 		item.SetOperation(r.Method, b.operation(r))
+		if parameter, ok := dialect.Of(r.Pattern).Question(r.Pattern); ok {
+			item.SetOperation(http.MethodGet, b.question(r, parameter))
+		}
 		used[string(r.RPC.Parent().Name())] = true
 	}
 	for _, t := range b.comments.Tags {
@@ -116,6 +123,16 @@ func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	op.Responses = openapi3.NewResponses(
 		openapi3.WithStatus(d.SuccessStatus(r.RPC.FullName()), &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("It worked.").WithJSONSchema(success)}),
 		openapi3.WithName("default", failure))
+	return op
+}
+
+// question is a POST that is asked by GET.
+func (b *builder) question(r *route.Route, parameter string) *openapi3.Operation {
+	op := b.operation(r)
+	op.OperationID += "ByGet"
+	op.RequestBody = nil
+	op.Description = strings.TrimSpace(op.Description + " As in the document: with the body of POST, or with it in the parameter.")
+	op.AddParameter(openapi3.NewQueryParameter(parameter).WithDescription("The body of POST as text.").WithSchema(openapi3.NewStringSchema()))
 	return op
 }
 

@@ -92,7 +92,17 @@ func (r Rights) Hold(right string) bool {
 	if uri, ok := strings.CutPrefix(right, access.MenuPrefix); ok {
 		return r.Opens(uri)
 	}
-	return right == "" || right == "admin" && r.Admin() || right == "user:"+strconv.FormatInt(r.UserID, 10)
+	switch right {
+	case "":
+		return true
+	case "admin":
+		return r.Admin()
+	case "platform":
+		return r.Tenant == authn.PlatformTenant
+	case "user:" + strconv.FormatInt(r.UserID, 10):
+		return true
+	}
+	return false
 }
 
 // Scope returns whose things the rights reach.

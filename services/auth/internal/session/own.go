@@ -49,7 +49,9 @@ func (s *Server) ListMySessions(ctx context.Context, _ *authv1.ListMySessionsReq
 // Logout implements the SessionService.
 func (s *Server) Logout(ctx context.Context, _ *authv1.LogoutRequest) (*authv1.LogoutResponse, error) {
 	caller := authn.FromContext(ctx)
-	_, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) { return endOne(ctx, tx, caller.Session, caller.Session) })
+	_, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) {
+		return endOne(ctx, tx, caller.Session, caller.Session)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,9 @@ func (s *Server) Logout(ctx context.Context, _ *authv1.LogoutRequest) (*authv1.L
 // RevokeMySession implements the SessionService.
 func (s *Server) RevokeMySession(ctx context.Context, r *authv1.RevokeMySessionRequest) (*authv1.RevokeMySessionResponse, error) {
 	caller := authn.FromContext(ctx)
-	ended, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) { return endOne(ctx, tx, caller.Session, r.GetId()) })
+	ended, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) {
+		return endOne(ctx, tx, caller.Session, r.GetId())
+	})
 	if err == nil && len(ended) == 0 {
 		err = fault.NotFound("SESSION_NOT_FOUND", "id: you have no session %s", r.GetId())
 	}
