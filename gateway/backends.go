@@ -29,11 +29,11 @@ func backends(cfg Config) []relay.Backend {
 			{Name: authv1.ApplicationGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterApplicationGrantServiceHandler},
 			{Name: authv1.GrantAuditService_ServiceDesc.ServiceName, Register: authv1.RegisterGrantAuditServiceHandler},
 			{Name: authv1.HostGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterHostGrantServiceHandler},
+			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},
 			{Name: authv1.PermissionService_ServiceDesc.ServiceName, Register: authv1.RegisterPermissionServiceHandler},
 			{Name: authv1.RoleService_ServiceDesc.ServiceName, Register: authv1.RegisterRoleServiceHandler},
 			{Name: authv1.TenantService_ServiceDesc.ServiceName, Register: authv1.RegisterTenantServiceHandler},
 			{Name: authv1.TokenService_ServiceDesc.ServiceName, Register: authv1.RegisterTokenServiceHandler},
-			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},
 		}},
 		{Name: "replication-jobs", Address: cfg.ReplicationJobs, Services: []relay.Service{
 			{Name: replicationv1.JobService_ServiceDesc.ServiceName, Register: replicationv1.RegisterJobServiceHandler},
