@@ -17,6 +17,9 @@ const MenuPrefix = "menu:"
 // AdminRight is the right of who has the role admin.
 const AdminRight = "admin"
 
+// PlatformRight is the right of the users of the tenant platform, whatever their role.
+const PlatformRight = "platform"
+
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"
 

@@ -35,6 +35,7 @@ type Dialect struct {
 	fields    map[protoreflect.FullName]fields   // of RPCs whose body has more than one spelling
 	names     wire.Names                         // second names of the fields of messages, wherever a body has them
 	detours   map[string]Detour                  // by the route whose address the documents give to two RPCs
+	questions map[string]string                  // paths of POSTs that GET asks as well, each with the query parameter that may hold the body
 	paged     bool                               // lists have numbered pages
 	outcomes  map[protoreflect.FullName]outcome  // of RPCs whose success is not 200 and their message
 	encoder   *wire.Encoder                      // of answers
@@ -111,6 +112,12 @@ func (d *Dialect) Request(r *route.Route) wire.Request {
 		request.Wrappers = d.wrappers
 	}
 	return request
+}
+
+// Question reports whether a path takes a GET in the place of its POST, with the question in the body or in a query parameter.
+func (d *Dialect) Question(path string) (parameter string, ok bool) {
+	parameter, ok = d.questions[path]
+	return parameter, ok
 }
 
 // Aliases returns the second names of query parameters, each with the name it stands for.

@@ -75,6 +75,9 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(ctx, w, fault.Invalid("path", "is not UTF-8"))
 		return
 	}
+	if parameter, ok := ex.dialect.Question(path); ok && r.Method == http.MethodGet {
+		r = asked(r, parameter)
+	}
 	methods := h.routes.Match(path)
 	if methods == nil {
 		edge.Label(ctx, ex.dialect.Name+" unknown path")

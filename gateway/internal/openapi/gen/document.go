@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 
@@ -78,6 +79,9 @@ func (b *builder) document(routes []*route.Route) *openapi3.T {
 			doc.Paths.Set(r.Pattern, item)
 		}
 		item.SetOperation(r.Method, b.operation(r))
+		if parameter, ok := dialect.Of(r.Pattern).Question(r.Pattern); ok {
+			item.SetOperation(http.MethodGet, b.question(r, parameter))
+		}
 		used[string(r.RPC.Parent().Name())] = true
 	}
 	for _, t := range b.comments.Tags {
@@ -119,6 +123,16 @@ func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	op.Responses = openapi3.NewResponses(
 		openapi3.WithStatus(d.SuccessStatus(r.RPC.FullName()), &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("It worked.").WithJSONSchema(success)}),
 		openapi3.WithName("default", failure))
+	return op
+}
+
+// question is a POST that is asked by GET.
+func (b *builder) question(r *route.Route, parameter string) *openapi3.Operation {
+	op := b.operation(r)
+	op.OperationID += "ByGet"
+	op.RequestBody = nil
+	op.Description = strings.TrimSpace(op.Description + " As in the document: with the body of POST, or with it in the parameter.")
+	op.AddParameter(openapi3.NewQueryParameter(parameter).WithDescription("The body of POST as text.").WithSchema(openapi3.NewStringSchema()))
 	return op
 }
 

@@ -35,6 +35,8 @@ func (r Rights) Hold(text string) bool {
 		return true
 	case access.AdminRight:
 		return r.Admin()
+	case access.PlatformRight:
+		return r.Tenant == authn.PlatformTenant
 	}
 	right, ok := permission.ParseRight(text)
 	if !ok {
