@@ -13,7 +13,7 @@ import (
 var opsapi = &Dialect{
 	Name: "opsapi",
 	prefixes: []string{
-		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
+		"/app-keys", "/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
 		"/hosts", "/host", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
 	caller:  header("Token", "Bearer"),
@@ -72,6 +72,7 @@ type numbered struct {
 type numbersOf map[protoreflect.FullName]map[string]numbered
 
 var opsapiNumbers = numbersOf{
+	auth + ".RecoveryService.ChangePassword":                 {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
 	auth + ".PermissionService.GrantUserModules":             grantNumbers,
 	auth + ".PermissionService.GrantRoleModules":             grantNumbers,
 	auth + ".ApplicationGrantService.GrantUserApplications":  grantNumbers,

@@ -55,6 +55,32 @@ func (c Changer) InNew(ctx context.Context, tenant string, do func(ctx context.C
 	return c.in(ctx, tenant, true, do)
 }
 
+// For changes something in a tenant for somebody who has no session, for instance a user with a link from his mail, or an operator
+// at the command line. by is who the audit names; what he may do is the caller's business.
+func (c Changer) For(ctx context.Context, by rights.Rights, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.forOne(ctx, by, tenant, false, do)
+}
+
+// ForNew is For for a tenant that begins with the change when there is none of its name.
+func (c Changer) ForNew(ctx context.Context, by rights.Rights, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.forOne(ctx, by, tenant, true, do)
+}
+
+func (c Changer) forOne(ctx context.Context, by rights.Rights, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
+	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		change := &Change{Tx: tx, By: by, Tenant: Tenant{Name: tenant}, Now: c.Now(), queue: c.Queue}
+		if begin {
+			if err := change.begin(ctx); err != nil {
+				return err
+			}
+		}
+		if err := change.lock(ctx, by.Tenant); err != nil {
+			return err
+		}
+		return do(ctx, change)
+	})
+}
+
 func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
 	caller := authn.FromContext(ctx)
 	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
@@ -136,6 +162,7 @@ type Entry struct {
 	Before  any           // nil for what is new; printed as JSON and without secrets
 	After   any           // nil for what is gone
 	Event   proto.Message // payload
+	Detail  string        // what was done in words, where a list shows it; without secrets
 }
 
 // Record writes the change down.
@@ -150,9 +177,9 @@ func (c *Change) Record(ctx context.Context, e Entry) error {
 	}
 	call := rpc.FromContext(ctx)
 	_, err = c.Tx.Exec(ctx, `
-		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, request_id, address)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, call.RequestID, addressOf(call))
+		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, detail, request_id, address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, e.Detail, call.RequestID, addressOf(call))
 	if err != nil {
 		return pg.Fault(err, "AUDIT", "write %s of %s to the audit", e.Action, e.Subject)
 	}

@@ -154,7 +154,7 @@ func setPassword(ctx context.Context, c *change.Change, u userRow, hash string) 
 }
 
 func endSessions(ctx context.Context, c *change.Change, u userRow) error {
-	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.sessions WHERE user_id = $1`, u.ID)
+	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1`, u.ID)
 	return pg.Fault(err, "SESSION", "end the sessions of %s", u.name())
 }
 
