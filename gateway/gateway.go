@@ -92,7 +92,11 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	}
 	defer hangUp()
 	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
-	calls, err := relay.New(ctx, rt.Log, backends, relay.Door{Verifier: authn.NewVerifier(keys)})
+	door, err := doorOf(cfg, keys, authv1.NewExchangeServiceClient(backends[0].Conn))
+	if err != nil {
+		return err
+	}
+	calls, err := relay.New(ctx, rt.Log, backends, door)
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,14 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/jobs"
 	"github.com/opsdeck/opsdeck/pkg/pg"
+	"github.com/opsdeck/opsdeck/pkg/rpc"
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
+	"github.com/opsdeck/opsdeck/services/auth/internal/audit"
 	"github.com/opsdeck/opsdeck/services/auth/internal/captcha"
 	"github.com/opsdeck/opsdeck/services/auth/internal/change"
+	"github.com/opsdeck/opsdeck/services/auth/internal/directory"
+	"github.com/opsdeck/opsdeck/services/auth/internal/grant"
 	"github.com/opsdeck/opsdeck/services/auth/internal/mail"
 	"github.com/opsdeck/opsdeck/services/auth/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/auth/internal/oidc"
@@ -58,7 +62,10 @@ type Config struct {
 	Mail                mail.Config     `envPrefix:"OPSDECK_AUTH_SMTP_"`
 	SigningKeyAge       time.Duration   `env:"OPSDECK_AUTH_SIGNING_KEY_AGE" envDefault:"720h" help:"Age at which the key that signs tokens is replaced; at least 24h. Tokens signed before stay good until they expire."`
 	ServiceKeys         string          `env:"OPSDECK_AUTH_SERVICE_KEYS" help:"Path of the file of services that may get a token of their own: one name and one secret of at least 16 characters per line. Readable by the service's user only."`
+	Resources           string          `env:"OPSDECK_AUTH_RESOURCES_ADDR" help:"gRPC address of the service that owns applications and hosts, which is asked whether there are those that something is granted on, and for their names. Empty for none: ids are believed, and names are those that callers give."`
 	DemoCaptcha         string          `env:"OPSDECK_AUTH_DEMO_CAPTCHA" help:"For demonstrations only: five digits that are the answer of every captcha, which then stops no robot."`
+
+	Credentials CredentialConfig `envPrefix:"OPSDECK_AUTH_"`
 }
 
 // Validate refuses settings that cannot work.
@@ -79,6 +86,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateMail(); err != nil {
 		return err
+	}
+	if err := c.Credentials.Validate(); err != nil {
+		return fmt.Errorf("OPSDECK_AUTH_%w", err)
 	}
 	if err := c.Password.Validate(); err != nil {
 		return fmt.Errorf("OPSDECK_AUTH_PASSWORD_MEMORY_KIB, _PASSES, _THREADS: %w", err)
@@ -159,6 +169,17 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 		return err
 	}
 	users := user.NewServer(changes, sessions)
+	resources, hangUp, err := dialResources(cfg)
+	if err != nil {
+		return err
+	}
+	defer hangUp()
+	grants := grant.NewServer(changes, resources)
+	authv1.RegisterApplicationGrantServiceServer(server, grants)
+	authv1.RegisterGrantAuditServiceServer(server, audit.NewServer(svc.Pool))
+	authv1.RegisterHostGrantServiceServer(server, grants)
+	authv1.RegisterPermissionServiceServer(server, grants)
+	authv1.RegisterTreeLevelServiceServer(server, grants)
 	authv1.RegisterAccessServiceServer(server, decisions)
 	authv1.RegisterKeyServiceServer(server, signing.NewServer(p.keys, p.services))
 	authv1.RegisterMenuServiceServer(server, decisions)
@@ -169,7 +190,27 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	authv1.RegisterSessionServiceServer(server, sessions)
 	authv1.RegisterTenantServiceServer(server, users)
 	authv1.RegisterUserServiceServer(server, users)
+	cfg.Credentials.register(server, svc, p, sessions, changes)
 	return svc.Serve(ctx, server, queue.Run, decisions.Announce(svc.Bus, svc.Log), sessions.WriteSeen(svc.Log))
+}
+
+// dialResources connects to the owner of the resources that grants are about, if there is one.
+func dialResources(cfg Config) (resources directory.Directory, hangUp func(), err error) {
+	if cfg.Resources == "" {
+		return directory.New(nil), func() {}, nil
+	}
+	creds, err := cfg.TLS.Client()
+	if err != nil {
+		return resources, nil, err
+	}
+	if err := rpc.RequireTLS(cfg.Resources, creds); err != nil {
+		return resources, nil, fmt.Errorf("OPSDECK_AUTH_RESOURCES_ADDR: %w", err)
+	}
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: cfg.Resources, TLS: creds, MaxMessage: cfg.MaxMessage})
+	if err != nil {
+		return resources, nil, err
+	}
+	return directory.New(authv1.NewResourceDirectoryServiceClient(conn)), func() { _ = conn.Close() }, nil // nothing is under way any more
 }
 
 // parts are what the RPCs share.

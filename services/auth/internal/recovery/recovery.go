@@ -187,5 +187,5 @@ func (u owner) name() string { return u.rights().Principal().Name() }
 
 // rights are those of the user himself, who is known by his link.
 func (u owner) rights() rights.Rights {
-	return rights.Rights{UserID: u.ID, Tenant: u.Tenant, Username: u.Username, Role: rights.Role{Name: u.Role}}
+	return rights.Rights{UserID: u.ID, Tenant: u.Tenant, Username: u.Username, Role: u.Role}
 }

@@ -15,12 +15,16 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
+	"github.com/opsdeck/opsdeck/services/auth/internal/bearer"
 	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
 )
 
 // Session is a session that begins.
 type Session struct {
 	ID      string // names it; what its user shows is a token signed for it, or a secret of its own
+	Kind    bearer.Kind
+	Secret  []byte // hash of its secret; nil for the kind password
+	Turn    []byte // hash of the half of its refresh token that changes; nil for other kinds than refresh
 	Address string // the login came from; empty when it cannot be told
 	Agent   string // what the client calls itself
 	From    time.Time
@@ -30,7 +34,10 @@ type Session struct {
 // NewSession returns a session of the call being served, which begins now.
 func (s *Server) NewSession(ctx context.Context, life time.Duration) Session {
 	now := s.cfg.Now()
-	return Session{ID: rand.Text(), Address: rpc.FromContext(ctx).AddressText(), Agent: rpc.FromContext(ctx).Agent, From: now, Until: now.Add(life)}
+	return Session{
+		ID: rand.Text(), Kind: bearer.Password, Address: rpc.FromContext(ctx).AddressText(), Agent: rpc.FromContext(ctx).Agent,
+		From: now, Until: now.Add(life),
+	}
 }
 
 // Login implements the SessionService.

@@ -110,6 +110,7 @@ func (s store) ofUserWith(ctx context.Context, session string, now time.Time) ([
 		SELECT s.id, s.address, s.user_agent, s.created_at, s.expires_at, s.seen_at
 		  FROM auth.sessions s
 		 WHERE s.user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1) AND s.expires_at > $2
+		   AND s.kind IN ('password', 'refresh', 'cookie')
 		 ORDER BY s.created_at DESC, s.id
 		 LIMIT $3`, session, now, maxListed) // the error comes again below
 	sessions, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
@@ -119,7 +120,7 @@ func (s store) ofUserWith(ctx context.Context, session string, now time.Time) ([
 // endOne ends a session of the user who has another, or the same.
 func endOne(ctx context.Context, tx pgx.Tx, own, id string) ([]string, error) {
 	rows, _ := tx.Query(ctx, `
-		DELETE FROM auth.sessions
+		DELETE FROM auth.sign_ins
 		 WHERE id = $2 AND user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1)
 		RETURNING id`, own, id) // the error comes again below
 	ended, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -128,7 +129,7 @@ func endOne(ctx context.Context, tx pgx.Tx, own, id string) ([]string, error) {
 
 func endOthers(ctx context.Context, tx pgx.Tx, own string) ([]string, error) {
 	rows, _ := tx.Query(ctx, `
-		DELETE FROM auth.sessions
+		DELETE FROM auth.sign_ins
 		 WHERE id <> $1 AND user_id = (SELECT own.user_id FROM auth.sessions own WHERE own.id = $1)
 		RETURNING id`, own) // the error comes again below
 	ended, err := pgx.CollectRows(rows, pgx.RowTo[string])

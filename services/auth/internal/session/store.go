@@ -96,11 +96,11 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 // insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
 func insert(ctx context.Context, tx pgx.Tx, p *person, o Session) (bool, error) {
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO auth.sessions (id, user_id, address, user_agent, created_at, expires_at)
-		SELECT $1, u.id, $2, $3, $4, $5
+		INSERT INTO auth.sessions (id, user_id, kind, secret_hash, turn_hash, address, user_agent, created_at, expires_at)
+		SELECT $1, u.id, $2, $3, $4, $5, $6, $7, $8
 		  FROM auth.users u
-		 WHERE u.id = $6 AND u.status = 'enabled' AND u.password_set_at = $7
-		   FOR NO KEY UPDATE`, o.ID, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
+		 WHERE u.id = $9 AND u.status = 'enabled' AND u.password_set_at = $10
+		   FOR NO KEY UPDATE`, o.ID, o.Kind, o.Secret, o.Turn, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 
@@ -115,25 +115,26 @@ func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, erro
 	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
 }
 
-// SetPassword stores the hash of a user's new password and ends his sessions, but for one that is to stay; "" for none.
+// SetPassword stores the hash of a user's new password and ends the sessions that he signed in to, but for one that is to stay; ""
+// for none. His tokens stay: he removes them himself.
 func SetPassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time, stays string) error {
 	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
 	if err != nil {
 		return pg.Fault(err, "USER", "store the password of user %d", userID)
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM auth.sessions WHERE user_id = $1 AND id <> $2`, userID, stays)
+	_, err = tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1 AND id <> $2`, userID, stays)
 	return pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
 }
 
-// EndEvery ends the sessions of everybody.
+// EndEvery ends the sessions that anybody signed in to.
 func EndEvery(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `DELETE FROM auth.sessions`)
+	_, err := tx.Exec(ctx, `DELETE FROM auth.sign_ins`)
 	return pg.Fault(err, "SESSION", "end all sessions")
 }
 
-// deleteExpired removes sessions and failed logins that no longer matter.
+// deleteExpired removes sessions and failed logins that no longer matter. Tokens that have expired are shown until they are removed.
 func (s store) deleteExpired(ctx context.Context, now time.Time) error {
-	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sessions WHERE expires_at <= $1`, now)
+	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sign_ins WHERE expires_at <= $1`, now)
 	if err != nil {
 		return pg.Fault(err, "SESSION", "delete expired sessions")
 	}

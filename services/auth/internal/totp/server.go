@@ -197,7 +197,7 @@ func (s *Server) record(ctx context.Context, c *change.Change, known factor, not
 	return c.Record(ctx, change.Entry{
 		Action: "user.updated", Subject: c.By.Principal().Name(), After: map[string]string{"second_factor": after},
 		Event: &eventv1.UserChanged{
-			Tenant: c.By.Tenant, Username: c.By.Username, Role: c.By.Name, ChangedBy: c.By.Principal().Name(), SecondFactorChanged: true,
+			Tenant: c.By.Tenant, Username: c.By.Username, Role: c.By.Role, ChangedBy: c.By.Principal().Name(), SecondFactorChanged: true,
 		},
 	})
 }

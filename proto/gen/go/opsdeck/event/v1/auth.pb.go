@@ -507,6 +507,235 @@ func (x *RoleChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.auth.grants.changed: somebody gave permissions to a user or a role, or took them.
+type GrantsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user or role.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "user" or "role".
+	TargetType string `protobuf:"bytes,2,opt,name=target_type,json=targetType,proto3" json:"target_type,omitempty"`
+	// Name of the user or role.
+	TargetName string `protobuf:"bytes,3,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
+	// What was granted: "module", "tree_level", or a kind of resource.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,5,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantsChanged) Reset() {
+	*x = GrantsChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantsChanged) ProtoMessage() {}
+
+func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
+func (*GrantsChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GrantsChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetType() string {
+	if x != nil {
+		return x.TargetType
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetName() string {
+	if x != nil {
+		return x.TargetName
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.token.created, .updated and .deleted, opsdeck.auth.app_key.created and .deleted: somebody changed an API token or an app
+// key.
+type TokenChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user whom it acts for.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user whom it acts for.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// What it is called.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,4,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenChanged) Reset() {
+	*x = TokenChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenChanged) ProtoMessage() {}
+
+func (x *TokenChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenChanged.ProtoReflect.Descriptor instead.
+func (*TokenChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TokenChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.session.stolen: a refresh token was used a second time, so two have it, and the session was ended.
+type SessionStolen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Tenant of the user.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	// Address that the second use came from.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionStolen) Reset() {
+	*x = SessionStolen{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionStolen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionStolen) ProtoMessage() {}
+
+func (x *SessionStolen) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionStolen.ProtoReflect.Descriptor instead.
+func (*SessionStolen) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SessionStolen) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // opsdeck.auth.oidc_provider.created, .updated and .deleted: somebody changed a provider, or who of it is which user.
 type OidcProviderChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -522,7 +751,7 @@ type OidcProviderChanged struct {
 
 func (x *OidcProviderChanged) Reset() {
 	*x = OidcProviderChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +763,7 @@ func (x *OidcProviderChanged) String() string {
 func (*OidcProviderChanged) ProtoMessage() {}
 
 func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +776,7 @@ func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OidcProviderChanged.ProtoReflect.Descriptor instead.
 func (*OidcProviderChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OidcProviderChanged) GetTenant() string {
@@ -613,7 +842,28 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x03 \x01(\tR\tchangedBy\"`\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\x9c\x01\n" +
+	"\rGrantsChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\vtarget_type\x18\x02 \x01(\tR\n" +
+	"targetType\x12\x1f\n" +
+	"\vtarget_name\x18\x03 \x01(\tR\n" +
+	"targetName\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x05 \x01(\tR\tchangedBy\"u\n" +
+	"\fTokenChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x04 \x01(\tR\tchangedBy\"|\n" +
+	"\rSessionStolen\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x03 \x01(\tR\busername\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"`\n" +
 	"\x13OidcProviderChanged\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -632,7 +882,7 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SessionOpened)(nil),       // 0: opsdeck.event.v1.SessionOpened
 	(*SessionEnded)(nil),        // 1: opsdeck.event.v1.SessionEnded
@@ -641,7 +891,10 @@ var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SigningKeysReplaced)(nil), // 4: opsdeck.event.v1.SigningKeysReplaced
 	(*UserChanged)(nil),         // 5: opsdeck.event.v1.UserChanged
 	(*RoleChanged)(nil),         // 6: opsdeck.event.v1.RoleChanged
-	(*OidcProviderChanged)(nil), // 7: opsdeck.event.v1.OidcProviderChanged
+	(*GrantsChanged)(nil),       // 7: opsdeck.event.v1.GrantsChanged
+	(*TokenChanged)(nil),        // 8: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil),       // 9: opsdeck.event.v1.SessionStolen
+	(*OidcProviderChanged)(nil), // 10: opsdeck.event.v1.OidcProviderChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -662,7 +915,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
