@@ -21,7 +21,6 @@ func backends(cfg Config) []relay.Backend {
 			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
 			{Name: authv1.AppKeyService_ServiceDesc.ServiceName, Register: authv1.RegisterAppKeyServiceHandler},
 			{Name: authv1.CookieService_ServiceDesc.ServiceName, Register: authv1.RegisterCookieServiceHandler},
-			{Name: authv1.MenuService_ServiceDesc.ServiceName, Register: authv1.RegisterMenuServiceHandler},
 			{Name: authv1.RefreshService_ServiceDesc.ServiceName, Register: authv1.RegisterRefreshServiceHandler},
 			{Name: authv1.OidcService_ServiceDesc.ServiceName, Register: authv1.RegisterOidcServiceHandler},
 			{Name: authv1.RecoveryService_ServiceDesc.ServiceName, Register: authv1.RegisterRecoveryServiceHandler},

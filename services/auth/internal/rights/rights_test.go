@@ -125,8 +125,8 @@ func TestHold(t *testing.T) {
 		require.True(t, global.Hold(right), right)
 	}
 	require.False(t, withMore(person("acme", "ops"), nil, nil, map[int64]int32{12: 3}).Hold("point:openc3_job_root@12"), "a root point is global only")
-	require.True(t, person("platform", "guest").Hold("platform"))
-	require.False(t, admin.Hold("platform"))
+	require.False(t, person("acme", "root", adminRole).Hold("platform"))
+	require.True(t, person("platform", "ann", workerRole).Hold("platform"))
 }
 
 func TestScopes(t *testing.T) {

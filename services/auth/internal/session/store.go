@@ -115,8 +115,8 @@ func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, erro
 	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
 }
 
-// SetPassword stores the hash of a user's new password and ends the sessions that he signed in to, but for one that is to stay; "" for
-// none. His tokens stay: he removes them himself.
+// SetPassword stores the hash of a user's new password and ends the sessions that he signed in to, but for one that is to stay; ""
+// for none. His tokens stay: he removes them himself.
 func SetPassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time, stays string) error {
 	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
 	if err != nil {

@@ -507,6 +507,88 @@ func (x *RoleChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.auth.grants.changed: somebody gave permissions to a user or a role, or took them.
+type GrantsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user or role.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "user" or "role".
+	TargetType string `protobuf:"bytes,2,opt,name=target_type,json=targetType,proto3" json:"target_type,omitempty"`
+	// Name of the user or role.
+	TargetName string `protobuf:"bytes,3,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
+	// What was granted: "module", "tree_level", or a kind of resource.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,5,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantsChanged) Reset() {
+	*x = GrantsChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantsChanged) ProtoMessage() {}
+
+func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
+func (*GrantsChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GrantsChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetType() string {
+	if x != nil {
+		return x.TargetType
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetName() string {
+	if x != nil {
+		return x.TargetName
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 // opsdeck.auth.token.created, .updated and .deleted, opsdeck.auth.app_key.created and .deleted: somebody changed an API token or an app
 // key.
 type TokenChanged struct {
@@ -525,7 +607,7 @@ type TokenChanged struct {
 
 func (x *TokenChanged) Reset() {
 	*x = TokenChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +619,7 @@ func (x *TokenChanged) String() string {
 func (*TokenChanged) ProtoMessage() {}
 
 func (x *TokenChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +632,7 @@ func (x *TokenChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenChanged.ProtoReflect.Descriptor instead.
 func (*TokenChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TokenChanged) GetTenant() string {
@@ -598,7 +680,7 @@ type SessionStolen struct {
 
 func (x *SessionStolen) Reset() {
 	*x = SessionStolen{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +692,7 @@ func (x *SessionStolen) String() string {
 func (*SessionStolen) ProtoMessage() {}
 
 func (x *SessionStolen) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +705,7 @@ func (x *SessionStolen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStolen.ProtoReflect.Descriptor instead.
 func (*SessionStolen) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionStolen) GetSessionId() string {
@@ -669,7 +751,7 @@ type OidcProviderChanged struct {
 
 func (x *OidcProviderChanged) Reset() {
 	*x = OidcProviderChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +763,7 @@ func (x *OidcProviderChanged) String() string {
 func (*OidcProviderChanged) ProtoMessage() {}
 
 func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +776,7 @@ func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OidcProviderChanged.ProtoReflect.Descriptor instead.
 func (*OidcProviderChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OidcProviderChanged) GetTenant() string {
@@ -712,88 +794,6 @@ func (x *OidcProviderChanged) GetName() string {
 }
 
 func (x *OidcProviderChanged) GetChangedBy() string {
-	if x != nil {
-		return x.ChangedBy
-	}
-	return ""
-}
-
-// opsdeck.auth.grants.changed: somebody gave permissions to a user or a role, or took them.
-type GrantsChanged struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tenant of the user or role.
-	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// "user" or "role".
-	TargetType string `protobuf:"bytes,2,opt,name=target_type,json=targetType,proto3" json:"target_type,omitempty"`
-	// Name of the user or role.
-	TargetName string `protobuf:"bytes,3,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
-	// What was granted: "module", "tree_level", or a kind of resource.
-	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Who made the change, as tenant:username.
-	ChangedBy     string `protobuf:"bytes,5,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GrantsChanged) Reset() {
-	*x = GrantsChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GrantsChanged) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GrantsChanged) ProtoMessage() {}
-
-func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
-func (*GrantsChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *GrantsChanged) GetTenant() string {
-	if x != nil {
-		return x.Tenant
-	}
-	return ""
-}
-
-func (x *GrantsChanged) GetTargetType() string {
-	if x != nil {
-		return x.TargetType
-	}
-	return ""
-}
-
-func (x *GrantsChanged) GetTargetName() string {
-	if x != nil {
-		return x.TargetName
-	}
-	return ""
-}
-
-func (x *GrantsChanged) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *GrantsChanged) GetChangedBy() string {
 	if x != nil {
 		return x.ChangedBy
 	}
@@ -842,7 +842,16 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x03 \x01(\tR\tchangedBy\"u\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\x9c\x01\n" +
+	"\rGrantsChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\vtarget_type\x18\x02 \x01(\tR\n" +
+	"targetType\x12\x1f\n" +
+	"\vtarget_name\x18\x03 \x01(\tR\n" +
+	"targetName\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x05 \x01(\tR\tchangedBy\"u\n" +
 	"\fTokenChanged\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
@@ -859,16 +868,7 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\x9c\x01\n" +
-	"\rGrantsChanged\x12\x16\n" +
-	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
-	"\vtarget_type\x18\x02 \x01(\tR\n" +
-	"targetType\x12\x1f\n" +
-	"\vtarget_name\x18\x03 \x01(\tR\n" +
-	"targetName\x12\x12\n" +
-	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1d\n" +
-	"\n" +
-	"changed_by\x18\x05 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
+	"changed_by\x18\x03 \x01(\tR\tchangedByBBZ@github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1;eventv1b\x06proto3"
 
 var (
 	file_opsdeck_event_v1_auth_proto_rawDescOnce sync.Once
@@ -891,10 +891,10 @@ var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SigningKeysReplaced)(nil), // 4: opsdeck.event.v1.SigningKeysReplaced
 	(*UserChanged)(nil),         // 5: opsdeck.event.v1.UserChanged
 	(*RoleChanged)(nil),         // 6: opsdeck.event.v1.RoleChanged
-	(*TokenChanged)(nil),        // 7: opsdeck.event.v1.TokenChanged
-	(*SessionStolen)(nil),       // 8: opsdeck.event.v1.SessionStolen
-	(*OidcProviderChanged)(nil), // 9: opsdeck.event.v1.OidcProviderChanged
-	(*GrantsChanged)(nil),       // 10: opsdeck.event.v1.GrantsChanged
+	(*GrantsChanged)(nil),       // 7: opsdeck.event.v1.GrantsChanged
+	(*TokenChanged)(nil),        // 8: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil),       // 9: opsdeck.event.v1.SessionStolen
+	(*OidcProviderChanged)(nil), // 10: opsdeck.event.v1.OidcProviderChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
