@@ -378,7 +378,7 @@ func (a *accounts) testGrantsElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	grant(on("restart_app", "view_app"))
 	within("granted", true)
-	effective, err := a.permissions.GetEffectivePermissions(ann, &authv1.GetEffectivePermissionsRequest{Id: annID, Limit: 1})
+	effective, err := a.permissions.GetEffectivePermissions(ann, &authv1.GetEffectivePermissionsRequest{Id: annID, MaxResources: 1})
 	require.NoError(t, err)
 	require.Equal(t, []*authv1.EffectiveModulePermission{
 		{ModuleName: "application", PermName: "enable_app_mgmt", Effective: true, Sources: []*authv1.PermissionSource{{Type: "user"}}},
@@ -387,10 +387,10 @@ func (a *accounts) testGrantsElsewhere(t *testing.T) {
 	require.Equal(t, []*authv1.EffectiveResourcePermission{
 		{ResourceType: "application", ResourceId: 17, ResourceName: "test.app", PermName: "restart_app", Effective: true, Sources: byRole},
 	}, effective.GetResources())
-	effective, err = a.permissions.GetEffectivePermissions(a.admin, &authv1.GetEffectivePermissionsRequest{Id: annID, Limit: 1, Token: effective.GetNextToken()})
+	effective, err = a.permissions.GetEffectivePermissions(a.admin, &authv1.GetEffectivePermissionsRequest{Id: annID, MaxResources: 1, PageToken: effective.GetNextPageToken()})
 	require.NoError(t, err)
 	require.Equal(t, "view_app", effective.GetResources()[0].GetPermName())
-	require.Empty(t, effective.GetNextToken())
+	require.Empty(t, effective.GetNextPageToken())
 	grant(off("restart_app"))
 	within("revoked", false)
 	grant(on("restart_app"))

@@ -94,8 +94,15 @@ func credentials(ctx context.Context, out io.Writer) (err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
-	socket := "unix://" + filepath.Join(dir, "idle")
-	group.Go(func() error { return i.serve(ctx, socket) })
+	auth, socket := "unix://"+filepath.Join(dir, "auth"), "unix://"+filepath.Join(dir, "idle")
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: auth, MaxMessage: 4 << 20})
+	if err != nil {
+		cancel()
+		return err
+	}
+	defer func() { _ = conn.Close() }() // nothing is under way
+	group.Go(func() error { return i.serve(ctx, auth, nil) })
+	group.Go(func() error { return i.serve(ctx, socket, access.NewRemote(authv1.NewAccessServiceClient(conn), nil)) })
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		cancel()
@@ -109,16 +116,11 @@ func credentials(ctx context.Context, out io.Writer) (err error) {
 	return group.Wait()
 }
 
-// serve is the service, with the interceptors and the memory for decisions that every service has.
-func (i *idle) serve(ctx context.Context, socket string) error {
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: socket, MaxMessage: 4 << 20})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // nothing is under way
+// serve is a service with the interceptors that every service has. A decider remembers decisions, as in every service but auth.
+func (i *idle) serve(ctx context.Context, socket string, decider access.Decider) error {
 	server, err := rpc.NewServer(rpc.ServerConfig{
-		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Keys: i, Decider: access.NewRemote(authv1.NewAccessServiceClient(conn), nil),
-		Timeout: time.Minute, MaxMessage: 4 << 20, Health: func(context.Context) error { return nil },
+		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Keys: i, Decider: decider, Timeout: time.Minute, MaxMessage: 4 << 20,
+		Health: func(context.Context) error { return nil },
 	})
 	if err != nil {
 		return err

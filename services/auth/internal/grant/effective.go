@@ -20,7 +20,7 @@ var parts = page.Limits{Default: 1000, Max: 10000}
 // GetEffectivePermissions implements the PermissionService.
 func (s *Server) GetEffectivePermissions(ctx context.Context, r *authv1.GetEffectivePermissionsRequest) (*authv1.GetEffectivePermissionsResponse, error) {
 	scope := "effective/" + strconv.FormatInt(r.GetId(), 10) + "/" + r.GetResourceType() + "/" + strconv.FormatInt(r.GetResourceId(), 10)
-	after, _, err := page.After[resourceKey](scope, r.GetToken())
+	after, _, err := page.After[resourceKey](scope, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +52,12 @@ func (s *Server) GetEffectivePermissions(ctx context.Context, r *authv1.GetEffec
 			ModuleName: m.Module, PermName: m.Permission, Effective: needs == "" || held[needs], Sources: sources(m.Via, roles),
 		})
 	}
-	size := parts.Size(r.GetLimit())
+	size := parts.Size(r.GetMaxResources())
 	resources, err := s.resourcesHeld(ctx, h, r.GetResourceType(), r.GetResourceId(), after, size+1)
 	if err != nil {
 		return nil, err
 	}
-	if resources, answer.NextToken, err = page.Cut(scope, resources, size, resourceHeld.key); err != nil {
+	if resources, answer.NextPageToken, err = page.Cut(scope, resources, size, resourceHeld.key); err != nil {
 		return nil, err
 	}
 	for _, g := range resources {

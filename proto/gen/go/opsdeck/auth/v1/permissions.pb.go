@@ -1225,9 +1225,9 @@ type GetEffectivePermissionsRequest struct {
 	// Id of the resource; 0 for all.
 	ResourceId int64 `protobuf:"varint,3,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
 	// How many permissions on resources at most; 1000 when zero, at most 10000.
-	Limit int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	// next_token of the answer before; empty for the first part.
-	Token         string `protobuf:"bytes,5,opt,name=token,proto3" json:"token,omitempty"`
+	MaxResources int32 `protobuf:"varint,4,opt,name=max_resources,json=maxResources,proto3" json:"max_resources,omitempty"`
+	// next_page_token of the answer before; empty for the first part.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1283,16 +1283,16 @@ func (x *GetEffectivePermissionsRequest) GetResourceId() int64 {
 	return 0
 }
 
-func (x *GetEffectivePermissionsRequest) GetLimit() int32 {
+func (x *GetEffectivePermissionsRequest) GetMaxResources() int32 {
 	if x != nil {
-		return x.Limit
+		return x.MaxResources
 	}
 	return 0
 }
 
-func (x *GetEffectivePermissionsRequest) GetToken() string {
+func (x *GetEffectivePermissionsRequest) GetPageToken() string {
 	if x != nil {
-		return x.Token
+		return x.PageToken
 	}
 	return ""
 }
@@ -1313,7 +1313,7 @@ type GetEffectivePermissionsResponse struct {
 	// Permissions on single resources, by kind, id and name.
 	Resources []*EffectiveResourcePermission `protobuf:"bytes,6,rep,name=resources,proto3" json:"resources,omitempty"`
 	// For the next part of resources; empty on the last.
-	NextToken string `protobuf:"bytes,7,opt,name=next_token,json=nextToken,proto3" json:"next_token,omitempty"`
+	NextPageToken string `protobuf:"bytes,7,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Levels at nodes of the service tree.
 	Levels        []*EffectiveLevel `protobuf:"bytes,8,rep,name=levels,proto3" json:"levels,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1392,9 +1392,9 @@ func (x *GetEffectivePermissionsResponse) GetResources() []*EffectiveResourcePer
 	return nil
 }
 
-func (x *GetEffectivePermissionsResponse) GetNextToken() string {
+func (x *GetEffectivePermissionsResponse) GetNextPageToken() string {
 	if x != nil {
-		return x.NextToken
+		return x.NextPageToken
 	}
 	return ""
 }
@@ -1795,23 +1795,23 @@ const file_opsdeck_auth_v1_permissions_proto_rawDesc = "" +
 	"\x0eCataloguePoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmin_level\x18\x02 \x01(\x05R\bminLevel\x12\x14\n" +
-	"\x05scope\x18\x03 \x01(\tR\x05scope\"\xc7\x01\n" +
+	"\x05scope\x18\x03 \x01(\tR\x05scope\"\xdf\x01\n" +
 	"\x1eGetEffectivePermissionsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12,\n" +
 	"\rresource_type\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\fresourceType\x12(\n" +
 	"\vresource_id\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
-	"resourceId\x12\x1d\n" +
-	"\x05limit\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x05limit\x12\x1e\n" +
-	"\x05token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\x05token\"\x93\x03\n" +
+	"resourceId\x12,\n" +
+	"\rmax_resources\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\fmaxResources\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"\x9c\x03\n" +
 	"\x1fGetEffectivePermissionsResponse\x12,\n" +
 	"\x04user\x18\x01 \x01(\v2\x18.opsdeck.auth.v1.UserRefR\x04user\x12\x14\n" +
 	"\x05admin\x18\x02 \x01(\bR\x05admin\x12.\n" +
 	"\x05roles\x18\x03 \x03(\v2\x18.opsdeck.auth.v1.RoleRefR\x05roles\x12\x12\n" +
 	"\x04menu\x18\x04 \x03(\tR\x04menu\x12D\n" +
 	"\amodules\x18\x05 \x03(\v2*.opsdeck.auth.v1.EffectiveModulePermissionR\amodules\x12J\n" +
-	"\tresources\x18\x06 \x03(\v2,.opsdeck.auth.v1.EffectiveResourcePermissionR\tresources\x12\x1d\n" +
-	"\n" +
-	"next_token\x18\a \x01(\tR\tnextToken\x127\n" +
+	"\tresources\x18\x06 \x03(\v2,.opsdeck.auth.v1.EffectiveResourcePermissionR\tresources\x12&\n" +
+	"\x0fnext_page_token\x18\a \x01(\tR\rnextPageToken\x127\n" +
 	"\x06levels\x18\b \x03(\v2\x1f.opsdeck.auth.v1.EffectiveLevelR\x06levels\"\xb4\x01\n" +
 	"\x19EffectiveModulePermission\x12\x1f\n" +
 	"\vmodule_name\x18\x01 \x01(\tR\n" +
