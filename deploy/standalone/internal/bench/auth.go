@@ -82,7 +82,12 @@ func logins(ctx context.Context, out io.Writer, auth authv1.RefreshServiceClient
 		}
 		tokens <- token
 	}
-	hashes := make(chan struct{}, runtime.NumCPU())
+	atOnce := make(chan struct{}, runtime.NumCPU()) // more would wait for their turn, and be refused in the end
+	inTurn := func(hash func() error) error {
+		atOnce <- struct{}{}
+		defer func() { <-atOnce }()
+		return hash()
+	}
 	arms := []arm{{name: "refresh"}, {name: "login"}, {name: fmt.Sprintf("bare argon2id, m=%d t=%d p=%d", cost.memory, cost.passes, cost.threads)}}
 	err = interleave(ctx, arms, []func(context.Context) error{
 		func(ctx context.Context) error {
@@ -90,12 +95,14 @@ func logins(ctx context.Context, out io.Writer, auth authv1.RefreshServiceClient
 			tokens <- answer.GetRefreshToken()
 			return err
 		},
-		func(ctx context.Context) error { _, err := signIn(ctx); return err },
+		func(ctx context.Context) error {
+			return inTurn(func() error { _, err := signIn(ctx); return err })
+		},
 		func(context.Context) error {
-			hashes <- struct{}{}
-			defer func() { <-hashes }()
-			argon2.IDKey([]byte(on.Password()), make([]byte, 16), cost.passes, cost.memory, cost.threads, 32)
-			return nil
+			return inTurn(func() error {
+				argon2.IDKey([]byte(on.Password()), make([]byte, 16), cost.passes, cost.memory, cost.threads, 32)
+				return nil
+			})
 		},
 	})
 	if err != nil {
