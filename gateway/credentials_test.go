@@ -88,8 +88,12 @@ func TestAPITokensComeInManyForms(t *testing.T) {
 	r.always("ListNodes", &replicationv1.ListNodesResponse{})
 	r.always("ListTokens", &authv1.ListTokensResponse{})
 	for _, test := range []struct{ path, value string }{
-		{"/v2/nodes", "opd_1"}, {"/v2/nodes", "Bearer opd_1"}, {"/auth-tokens/", "Token opd_1"}, {"/auth-tokens", "token opd_1"},
-		{"/auth-tokens/", "Bearer opd_1"}, {"/auth-tokens/", "opd_1"},
+		{"/v2/nodes", "opd_1"},
+		{"/v2/nodes", "Bearer opd_1"},
+		{"/auth-tokens/", "Token opd_1"},
+		{"/auth-tokens", "token opd_1"},
+		{"/auth-tokens/", "Bearer opd_1"},
+		{"/auth-tokens/", "opd_1"},
 	} {
 		got := r.do(t, call{method: "GET", path: test.path, token: test.value})
 		require.Equal(t, http.StatusOK, got.status, "%+v: %s", test, got.body)
@@ -177,8 +181,10 @@ func TestOptimusSignsIn(t *testing.T) {
 		path, body, want string
 		status           int
 	}{
-		{"/api/v1/login", `{"name":"name","password":"password"}`,
-			`{"status":true,"code":200,"data":{"access_token":"token","expires_in":900,"refresh_token":"refresh_token","time":1209600}}`, http.StatusOK},
+		{
+			"/api/v1/login", `{"name":"name","password":"password"}`,
+			`{"status":true,"code":200,"data":{"access_token":"token","expires_in":900,"refresh_token":"refresh_token","time":1209600}}`, http.StatusOK,
+		},
 		{"/api/v1/sign", `{"name":"name","password":"password"}`, `{"status":true,"code":201,"data":[]}`, http.StatusCreated},
 		{"/api/v1/logout/", `{"refresh_token":"refresh_token"}`, `{"status":true,"code":200}`, http.StatusOK},
 		{"/api/v1/refresh", `{}`, `{"status":false,"code":400,"message":"refresh_token: must be at least 1 characters"}`, http.StatusBadRequest},
@@ -254,8 +260,10 @@ func TestLimitedTokensAreRefused(t *testing.T) {
 		call   call
 		status int
 	}{
-		{"opd_reader", get, http.StatusOK}, {"opd_reader", create, http.StatusForbidden},
-		{"opd_auth", get, http.StatusForbidden}, {"opd_auth", create, http.StatusOK},
+		{"opd_reader", get, http.StatusOK},
+		{"opd_reader", create, http.StatusForbidden},
+		{"opd_auth", get, http.StatusForbidden},
+		{"opd_auth", create, http.StatusOK},
 	} {
 		test.call.token = test.token
 		got := r.do(t, test.call)

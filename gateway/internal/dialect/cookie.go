@@ -11,6 +11,7 @@ import (
 // CookieOf returns the cookie that goes with an answer: that of a session in a browser that begins, or ends. It is nil for every other
 // answer. Scripts cannot read it, and pages of other sites cannot make a browser send it along with anything but a link.
 func CookieOf(answer proto.Message) *http.Cookie {
+	//nolint:gosec // whether it is for TLS only the gateway knows, and sets
 	cookie := &http.Cookie{Name: sessionCookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	switch m := answer.(type) {
 	case *authv1.OpenSessionResponse:

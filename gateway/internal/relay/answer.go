@@ -32,7 +32,7 @@ func rewrite(ctx context.Context, message proto.Message) (any, error) {
 
 // setCookie gives a browser what an answer has for it.
 func (h *Relay) setCookie(_ context.Context, w http.ResponseWriter, message proto.Message) error {
-	if cookie := dialect.CookieOf(message); cookie != nil {
+	if cookie := dialect.CookieOf(message); cookie != nil { //nolint:gosec // CookieOf sets the rest
 		cookie.Secure = h.door.TLS
 		http.SetCookie(w, cookie)
 	}

@@ -28,8 +28,11 @@ func TestLimitsOf(t *testing.T) {
 	require.Equal(t, "without limits", l.words())
 
 	for _, wrong := range []*authv1.CreateTokenRequest{
-		{Scopes: []string{"dsn"}}, {AllowedNetworks: []string{"10.1.2"}}, {AllowedNetworks: []string{"10.0.0.0/33"}},
-		{AllowedNetworks: []string{"fe80::1%eth0"}}, {AllowedNetworks: []string{"::ffff:10.0.0.0/104"}},
+		{Scopes: []string{"dsn"}},
+		{AllowedNetworks: []string{"10.1.2"}},
+		{AllowedNetworks: []string{"10.0.0.0/33"}},
+		{AllowedNetworks: []string{"fe80::1%eth0"}},
+		{AllowedNetworks: []string{"::ffff:10.0.0.0/104"}},
 	} {
 		_, err := limitsOf(wrong)
 		require.Error(t, err, wrong)
