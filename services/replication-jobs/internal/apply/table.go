@@ -11,6 +11,8 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -39,15 +41,16 @@ type column struct {
 	length int
 }
 
-// catalog holds the tables seen so far. It has to be reset after each DDL statement.
+// catalog holds the tables seen so far, by their names at the source. It has to be reset after each DDL statement.
 type catalog struct {
-	target mysql.Config
-	conn   *mysql.Conn
-	tables map[[2]string]*table
+	target  mysql.Config
+	mapping *mapping.Mapping
+	conn    *mysql.Conn
+	tables  map[ddl.Name]*table
 }
 
-func newCatalog(target mysql.Config) *catalog {
-	return &catalog{target: target, tables: map[[2]string]*table{}}
+func newCatalog(target mysql.Config, m *mapping.Mapping) *catalog {
+	return &catalog{target: target, mapping: m, tables: map[ddl.Name]*table{}}
 }
 
 func (c *catalog) close() {
@@ -65,13 +68,17 @@ func (c *catalog) reset() {
 
 // table returns the target's table for rows of the log.
 func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) {
-	t := c.tables[[2]string{rows.Schema, rows.Table}]
+	name := ddl.Name{Schema: rows.Schema, Table: rows.Table}
+	t := c.tables[name]
 	if t == nil {
-		var err error
-		if t, err = c.load(ctx, rows.Schema, rows.Table); err != nil {
+		there, err := c.mapping.Target(name)
+		if err != nil {
 			return nil, err
 		}
-		c.tables[[2]string{rows.Schema, rows.Table}] = t
+		if t, err = c.load(ctx, there.Schema, there.Table); err != nil {
+			return nil, err
+		}
+		c.tables[name] = t
 	}
 	if err := t.fits(rows.ColumnTypes); err != nil {
 		return nil, err

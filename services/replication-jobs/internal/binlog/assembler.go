@@ -217,7 +217,7 @@ func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryE
 	if err != nil {
 		return fmt.Errorf("statement at %s: %w", a.position(e), err)
 	}
-	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes()})
+	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes(), SQLMode: session.SQLMode})
 	if err != nil {
 		if systemSchema(session.Schema) {
 			statement = ddl.Statement{Kind: ddl.Ignored, Text: text, What: "statement on a system schema"}

@@ -16,12 +16,13 @@ var ErrRowFormat = errors.New("the source logs changes as statements; set binlog
 type Session struct {
 	Schema     string // default schema
 	ANSIQuotes bool   // sql_mode ANSI_QUOTES: "a" is an identifier
+	SQLMode    uint64 // the bit set of sql_mode; of ANSI_QUOTES the field above speaks
 }
 
 // Parse reads one statement.
 func Parse(text string, session Session) (Statement, error) {
 	p := &parser{tokens: scan(text, session.ANSIQuotes), session: session}
-	p.statement.Text = trim(text)
+	p.statement.Text, p.statement.session = trim(text), session
 	if err := p.parse(); err != nil {
 		return Statement{}, fmt.Errorf("%w: %s", err, Excerpt(text))
 	}
@@ -47,6 +48,7 @@ type parser struct {
 	at        int
 	session   Session
 	statement Statement
+	places    []place // of all names read so far, in order
 }
 
 func (p *parser) peek() token {

@@ -58,7 +58,8 @@ type Statement struct {
 	// Replaces is set for CREATE OR REPLACE.
 	Replaces bool
 
-	ifExists bool
+	ifExists, ifNotExists bool
+	session               Session
 }
 
 // Repeatable says that executing the statement a second time, directly after the first, has the same result or fails with one of

@@ -4,6 +4,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -105,11 +106,14 @@ func (s *Selection) SchemaRename(name string) string {
 // Plain reports whether every replicated table keeps its name, its columns and all its rows.
 func (s *Selection) Plain() bool { return s.do.plain() }
 
+// Named yields the schemas that replicate_do_db names without a regular expression, with the tables that it names in them.
+func (s *Selection) Named() iter.Seq2[string, []string] { return s.do.named() }
+
 // Missing returns the chosen schemas and tables, as schema or schema.table, that exists denies; sorted. Regular expressions name
 // nothing that must exist.
 func (s *Selection) Missing(schemaExists func(schema string) bool, tableExists func(schema, table string) bool) []string {
 	var out []string
-	for schema, tables := range s.do.named() {
+	for schema, tables := range s.Named() {
 		if !schemaExists(schema) {
 			out = append(out, schema)
 			continue

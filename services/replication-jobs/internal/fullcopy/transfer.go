@@ -149,7 +149,7 @@ func newReader(p *pipeline, t *task) (*reader, error) {
 		// comes back with the events between the two.
 		verb = "REPLACE INTO "
 	}
-	r.head = verb + table + " (" + strings.Join(names, ", ") + ") VALUES "
+	r.head = verb + t.quoted() + " (" + strings.Join(names, ", ") + ") VALUES "
 	r.query = "SELECT " + strings.Join(expressions, ", ") + " FROM " + table
 	for _, k := range t.key {
 		r.key = append(r.key, place[k])
