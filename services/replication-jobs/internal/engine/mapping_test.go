@@ -182,7 +182,7 @@ func testClash(t *testing.T, p *pair) {
 
 	job.ID = "clash of names"
 	job.Do = []filter.SchemaRule{{Schema: "cl_b", Tables: []filter.TableRule{{Name: "t", Rename: "u"}, {Name: "u"}}}}
-	require.ErrorContains(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()), "replicate_do_db: tables cl_b.t and cl_b.u would both be cl_b.u")
+	require.ErrorContains(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()), "replicate_do_db has rules that clash: tables cl_b.t and cl_b.u would both be cl_b.u")
 }
 
 // What the complete parser does not know stops a job that would have to rename it, and no other.

@@ -33,6 +33,21 @@ type SchemaRule struct {
 	Tables []TableRule
 }
 
+// RuleError says what is wrong with the rules of a job.
+type RuleError struct {
+	// Field is the place in the rules, such as replicate_do_db[0].table_schema.
+	Field string
+	// Problem begins with a verb: "is empty".
+	Problem string
+}
+
+func (e *RuleError) Error() string { return e.Field + " " + e.Problem }
+
+// Wrong returns a *RuleError.
+func Wrong(field, format string, args ...any) error {
+	return &RuleError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
 // Selection is a compiled choice of schemas and tables. The zero value selects everything but the system schemas.
 // It is safe for concurrent use.
 type Selection struct {
@@ -53,7 +68,7 @@ func New(do, ignore []SchemaRule) (*Selection, error) {
 		return nil, err
 	}
 	if !s.ignore.plain() {
-		return nil, errors.New("replicate_ignore_db says more than what to leave out: renames, columns and filters belong into replicate_do_db")
+		return nil, Wrong("replicate_ignore_db", "says more than what to leave out: renames, columns and filters belong into replicate_do_db")
 	}
 	return s, nil
 }
@@ -145,15 +160,15 @@ func newPattern(field, nameField, what, name, regex, rename string) (pattern, er
 	p := pattern{name: name, rename: rename}
 	switch {
 	case name == "" && regex == "":
-		return p, fmt.Errorf("%s.%s is empty: give a name, or %s_regex", field, nameField, what)
+		return p, Wrong(field+"."+nameField, "is empty: give a name, or %s_regex", what)
 	case name != "" && regex != "":
-		return p, fmt.Errorf("%s has both %s and %s_regex: give one of them", field, nameField, what)
+		return p, Wrong(field+"."+what+"_regex", "contradicts %s: give one of them", nameField)
 	case name != "":
 		return p, nil
 	}
 	var err error
 	if p.regex, err = regexp.Compile(regex); err != nil {
-		return p, fmt.Errorf("%s.%s_regex is not a regular expression of RE2: %w", field, what, err)
+		return p, Wrong(field+"."+what+"_regex", "is not a regular expression of RE2: %v", err)
 	}
 	return p, p.checkTemplate(field + "." + what + "_rename")
 }
@@ -170,7 +185,7 @@ func (p pattern) checkTemplate(field string) error {
 		}
 		var n int
 		if _, err := fmt.Sscanf(group, "%d", &n); err != nil || fmt.Sprint(n) != group || n > p.regex.NumSubexp() {
-			return fmt.Errorf("%s names the group %s, which the regular expression does not have (write ${1}x for group 1 followed by x)", field, m[0])
+			return Wrong(field, "names the group %s, which the regular expression does not have (write ${1}x for group 1 followed by x)", m[0])
 		}
 	}
 	return nil
@@ -206,10 +221,10 @@ func (p pattern) checkTarget(field string, schema bool) error {
 		return nil
 	}
 	if err := CheckName(p.rename); err != nil {
-		return fmt.Errorf("%s: %w", field, err)
+		return Wrong(field, "cannot be a name: %v", err)
 	}
 	if schema && System(p.rename) {
-		return fmt.Errorf("%s: %s is a schema of the server or of a replication tool", field, p.rename)
+		return Wrong(field, "is %s, a schema of the server or of a replication tool", p.rename)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func compile(field string, all []SchemaRule) (rules, error) {
 			s = newSchema(target)
 			r.exact[rule.Schema] = s
 		case rule.Rename != "" && rule.Rename != s.target || rule.Rename == "" && s.target != rule.Schema:
-			return r, fmt.Errorf("%s.table_schema_rename differs from that of another rule for schema %s: a schema has one name at the target", at, rule.Schema)
+			return r, Wrong(at+".table_schema_rename", "differs from that of another rule for schema %s: a schema has one name at the target", rule.Schema)
 		}
 		if err := s.compile(at, rule.Tables); err != nil {
 			return r, err
@@ -141,7 +141,7 @@ func (s *schema) compile(at string, all []TableRule) error {
 			continue
 		}
 		if other := s.exact[rule.Name]; other != nil && !reflect.DeepEqual(other.rule, rule) {
-			return fmt.Errorf("%s names table %s, of which another rule says something else", at, rule.Name)
+			return Wrong(at+".table_name", "names table %s, of which another rule says something else", rule.Name)
 		}
 		t.named.Rule = rule
 		t.named.Target, _ = p.target(rule.Name)

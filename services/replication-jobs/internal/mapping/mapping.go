@@ -42,7 +42,7 @@ func (m *Mapping) checkNamed() error {
 				continue
 			}
 			if err := r.add(ddl.Name{Schema: schema, Table: table}); err != nil {
-				return fmt.Errorf("replicate_do_db: %w", err)
+				return filter.Wrong("replicate_do_db", "has rules that clash: %v", err)
 			}
 		}
 	}
