@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
@@ -44,6 +45,8 @@ type Config struct {
 	Handover *progress.Handover
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
+	// Decisions are those of the operator about statements at which the job stood.
+	Decisions []ddl.Decision
 	// Event tells the operator of things worth knowing that do not stop the job.
 	Event  func(kind, message string)
 	Logger *zap.Logger

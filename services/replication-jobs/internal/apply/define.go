@@ -10,6 +10,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
@@ -28,12 +29,12 @@ func (e *executor) once(u *unit) error {
 		return err
 	}
 	before, repeated, err := e.recorder.BeginDDL(progress.DDL{
-		GTID: d.gtid, Position: d.Position, Statement: d.Text, Before: state,
+		GTID: d.gtid, Position: d.Position, Statement: d.identity(), Before: state,
 	})
 	if err != nil {
 		return err
 	}
-	done := repeated && before != state && !d.statement.Repeatable()
+	done := d.statement.Text == "" || (repeated && before != state && !d.statement.Repeatable())
 	if !done {
 		if err := e.statement(d, repeated); err != nil {
 			return err
@@ -50,8 +51,20 @@ func (e *executor) once(u *unit) error {
 	return nil
 }
 
+// identity tells the statement from others, and from another decision about it.
+func (d *definition) identity() string {
+	if d.replaces {
+		return d.Text + "\x00" + d.statement.Text
+	}
+	return d.Text
+}
+
 func (e *executor) statement(d *definition, repeated bool) error {
-	if err := e.imitate(d.Session, d.statement.Default); err != nil {
+	session := d.Session
+	if d.replaces {
+		session = binlog.Session{} // the operator's text is in that of the target
+	}
+	if err := e.imitate(session, d.statement.Default); err != nil {
 		return fmt.Errorf("prepare the session for %s: %w", ddl.Excerpt(d.Text), mysql.Explain(err))
 	}
 	_, err := e.conn.Execute(d.statement.Text)
@@ -60,7 +73,7 @@ func (e *executor) statement(d *definition, repeated bool) error {
 		if mysql.Code(err) == 0 {
 			return err // the session broke: nobody knows what became of the statement
 		}
-		return errors.Join(err, e.recorder.CancelDDL())
+		return &StoppedError{Position: d.Position.String(), Err: errors.Join(err, e.recorder.CancelDDL())}
 	}
 	return prepareSession(e.conn)
 }
@@ -71,7 +84,7 @@ func (d *definition) tolerates(code uint16, repeated bool) bool {
 	if code == 0 {
 		return false
 	}
-	if code == d.ErrorCode {
+	if code == d.ErrorCode && !d.replaces {
 		return true
 	}
 	return repeated && d.statement.Repeatable() && slices.Contains(doneAlready[d.statement.Kind], code)

@@ -21,7 +21,20 @@ type definition struct {
 	more bool
 	// change is what the statement does to the tables that are mapped.
 	change mapping.Change
+	// replaces is set when an operator has written the statement in place of the source's.
+	replaces bool
 }
+
+// StoppedError says that a job stands at a statement that it cannot carry over, which only an operator can help.
+type StoppedError struct {
+	// Position is where the statement ends in the source's binary log, as file:offset.
+	Position string
+	Err      error
+}
+
+func (e *StoppedError) Error() string { return e.Err.Error() }
+
+func (e *StoppedError) Unwrap() error { return e.Err }
 
 // uncopied is the selection without what a copy has seen in its later state.
 type uncopied struct {
@@ -42,9 +55,17 @@ func (u uncopied) Table(schema, table string) bool {
 
 // define executes a statement between the transactions before and after it.
 func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Point) error {
+	for _, decision := range b.applier.cfg.Decisions {
+		if decision.Position == t.Definition.Position.String() {
+			return b.decided(ctx, t, decision, at)
+		}
+	}
+	if t.Definition.Problem != nil {
+		return b.stop(ctx, t, t.Definition.Problem)
+	}
 	statement, ok, err := t.Definition.Restrict(uncopied{Selection: b.applier.cfg.Mapping, handover: b.handover, at: at})
 	if err != nil {
-		return b.stop(t, err)
+		return b.stop(ctx, t, err)
 	}
 	if t.Definition.What != "" && (t.Definition.Session.Schema == "" || b.applier.cfg.Mapping.Schema(t.Definition.Session.Schema)) {
 		// Not the text: it may hold a password.
@@ -80,10 +101,10 @@ func (b *builder) mapped(ctx context.Context, t *binlog.Transaction, statement d
 	}
 	change, err := b.register.Apply(statement)
 	if err != nil {
-		return b.stop(t, err)
+		return b.stop(ctx, t, err)
 	}
 	if statement, err = statement.Rename(b.applier.cfg.Mapping); err != nil {
-		return b.stop(t, err)
+		return b.stop(ctx, t, err)
 	}
 	return b.execute(ctx, t, &definition{statement: statement, change: change}, at)
 }
@@ -107,10 +128,35 @@ func (b *builder) ownTables(statement ddl.Statement) (ddl.Statement, error) {
 	return ddl.Parse("DROP TABLE IF EXISTS "+strings.Join(names, ", "), ddl.Session{})
 }
 
-// stop is the error for a statement that cannot be carried over.
-func (b *builder) stop(t *binlog.Transaction, cause error) error {
-	return &mysql.Error{Permanent: true, Err: cause, Sentence: fmt.Sprintf(
-		"the statement at %s cannot be replicated: %s", t.Definition.Position, ddl.Excerpt(t.Definition.Text))}
+// stop is the error for a statement that cannot be carried over. All that comes before the statement is committed first.
+func (b *builder) stop(ctx context.Context, t *binlog.Transaction, cause error) error {
+	select {
+	case <-b.executor.ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return &StoppedError{Position: t.Definition.Position.String(), Err: &mysql.Error{Permanent: true, Err: cause, Sentence: fmt.Sprintf(
+		"the statement at %s cannot be replicated: %s", t.Definition.Position, ddl.Excerpt(t.Definition.Text))}}
+}
+
+// decided does with a statement what an operator has said. What it did at the source is the truth for the register all the same.
+func (b *builder) decided(ctx context.Context, t *binlog.Transaction, decision ddl.Decision, at mysql.Point) error {
+	var change mapping.Change
+	if original, ok, err := t.Definition.Restrict(b.applier.cfg.Mapping); t.Definition.Problem == nil && err == nil && ok {
+		if change, err = b.register.Apply(original); err != nil {
+			return b.stop(ctx, t, err)
+		}
+	}
+	if decision.Replacement == "" {
+		b.applier.event("ddl_skipped", "as decided, the statement at %s is left out: %s", decision.Position, ddl.Excerpt(t.Definition.Text))
+		return b.execute(ctx, t, &definition{change: change, replaces: true}, at)
+	}
+	statement, err := ddl.ParseReplacement(decision.Replacement)
+	if err != nil {
+		return b.stop(ctx, t, err)
+	}
+	b.applier.event("ddl_replaced", "as decided, the statement at %s is replaced by %s", decision.Position, ddl.Excerpt(decision.Replacement))
+	return b.execute(ctx, t, &definition{statement: statement, change: change, replaces: true}, at)
 }
 
 // renamesCopied stops at a rename between two snapshots of one copy: the rows copied may be of the table before or after it.

@@ -104,11 +104,23 @@ func (p *parser) parse() error {
 		return p.table()
 	case verb.is("RENAME"):
 		return p.rename()
+	case verb.is("SET") && p.accept("STATEMENT"):
+		return p.setStatement()
 	case verb.kind == tokenWord:
 		return p.other(strings.ToUpper(verb.text))
 	default:
 		return ErrUnknown
 	}
+}
+
+// setStatement reads what stands behind MariaDB's SET STATEMENT variable = value, ... FOR.
+func (p *parser) setStatement() error {
+	for t := p.take(); t.kind != tokenEnd; t = p.take() {
+		if t.is("FOR") {
+			return p.parse()
+		}
+	}
+	return ErrUnknown
 }
 
 // other tells the statements that are no concern of replication from those that would change rows unseen.

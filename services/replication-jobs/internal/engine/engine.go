@@ -266,7 +266,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Handover: handover, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, queue, copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)

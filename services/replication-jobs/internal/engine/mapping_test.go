@@ -1,11 +1,14 @@
 package engine_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -66,6 +69,7 @@ func TestMapping(t *testing.T) {
 		"several schemas become one":           testShared,
 		"two tables must not become one":       testClash,
 		"a statement that cannot be rewritten": testUnknownStatement,
+		"decisions about statements":           testDecisions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,4 +205,54 @@ func testUnknownStatement(t *testing.T, p *pair) {
 	require.ErrorContains(t, err, "ALTER TABLE un.t NOWAIT ADD v UUID")
 	require.ErrorContains(t, err, "statement is not understood")
 	require.True(t, mysql.Permanent(err))
+	var stopped *apply.StoppedError
+	require.ErrorAs(t, err, &stopped)
+
+	// The operator says what to do instead; later statements are not concerned.
+	p.source.Exec(t, "INSERT INTO un.t (id) VALUES (2)", "CREATE OR REPLACE TABLE un.t (id INT PRIMARY KEY)")
+	job.Epoch, job.Decisions = 2, []ddl.Decision{{Position: stopped.Position, Replacement: "ALTER TABLE un.renamed ADD v UUID"}, {Position: "none:1"}}
+	run = start(t, job)
+	err = <-run.done
+	events, _, _ := run.snapshot()
+	require.Contains(t, events, "ddl_replaced: as decided, the statement at "+stopped.Position+" is replaced by ALTER TABLE un.renamed ADD v UUID")
+	require.ErrorContains(t, err, "CREATE OR REPLACE TABLE un.t")
+	require.Equal(t, []string{"2"}, answer(t, p.target, "SELECT COUNT(*) FROM un.renamed WHERE v IS NULL"))
+	require.ErrorAs(t, err, &stopped)
+	p.target.Exec(t, "CREATE OR REPLACE TABLE un.renamed (id INT PRIMARY KEY)")
+	job.Epoch, job.Decisions = 3, append(job.Decisions, ddl.Decision{Position: stopped.Position})
+	p.source.Exec(t, "INSERT INTO un.t VALUES (3)")
+	run = start(t, job)
+	p.awaitAnswer(t, run, "SELECT id FROM un.renamed", "3")
+	run.stop(t)
+	events, _, _ = run.snapshot()
+	require.Contains(t, events, "ddl_skipped: as decided, the statement at "+stopped.Position+" is left out: CREATE OR REPLACE TABLE un.t")
+	require.NotContains(t, events, "ddl_replaced", "once is enough")
+}
+
+// A statement that the target refuses, and one that nobody understands, wait for the operator as well. A replacement that is refused can be
+// replaced.
+func testDecisions(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE de", "CREATE TABLE de.t (id INT PRIMARY KEY, v INT)")
+	job := p.job("decisions", 1, "de")
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	p.target.Exec(t, "ALTER TABLE de.t DROP v, ADD w INT")
+	p.source.Exec(t, "ALTER TABLE de.t CHANGE v w INT", "INSERT INTO de.t VALUES (1, 1)", "SET STATEMENT lock_wait_timeout = 100 FOR ALTER TABLE de.t ADD x INT")
+	decide := func(err error, replacement string) {
+		var stopped *apply.StoppedError
+		require.ErrorAs(t, err, &stopped)
+		job.Epoch++
+		job.Decisions = append(slices.DeleteFunc(job.Decisions, func(d ddl.Decision) bool { return d.Position == stopped.Position }),
+			ddl.Decision{Position: stopped.Position, Replacement: replacement})
+		run = start(t, job)
+	}
+	err := <-run.done
+	require.ErrorContains(t, err, "ALTER TABLE de.t CHANGE v w INT")
+	decide(err, "ALTER TABLE de.t ADD w INT")
+	err = <-run.done
+	require.ErrorContains(t, err, "ALTER TABLE de.t ADD w INT")
+	decide(err, "")
+	p.awaitAnswer(t, run, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'de'", "3")
+	p.awaitEqual(t, run, "de")
+	run.stop(t)
 }

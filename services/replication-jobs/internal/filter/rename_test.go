@@ -87,14 +87,14 @@ func TestNewRefuses(t *testing.T) {
 		return []filter.SchemaRule{{Schema: "s", Tables: rules}}
 	}
 	for want, do := range map[string][]filter.SchemaRule{
-		"replicate_do_db[0].table_schema_regex contradicts table_schema":                            {{Schema: "a", Regex: "b"}},
-		"replicate_do_db[0].table_schema_regex is not a regular expression":                          {schemaRegex("(", "")},
-		"replicate_do_db[0].table_schema_rename names the group ${2}":                                {schemaRegex("(a)", "x${2}")},
-		"replicate_do_db[0].tables[0].table_rename names the group $1x":                              table(filter.TableRule{Regex: "(a)", Rename: "$1x"}),
-		"replicate_do_db[0].tables[0].table_rename names the group ${who}":                           table(filter.TableRule{Regex: "(a)", Rename: "${who}"}),
-		"replicate_do_db[1].table_schema_rename differs":                                             {{Schema: "a", Rename: "b"}, {Schema: "a", Rename: "c"}},
-		"replicate_do_db[0].tables[1].table_name names table t, of which another rule says something else":      table(filter.TableRule{Name: "t"}, filter.TableRule{Name: "t", Rename: "u"}),
-		"replicate_do_db[0].table_schema_rename is MySQL, a schema of the server":                    {{Schema: "a", Rename: "MySQL"}},
+		"replicate_do_db[0].table_schema_regex contradicts table_schema":                                              {{Schema: "a", Regex: "b"}},
+		"replicate_do_db[0].table_schema_regex is not a regular expression":                                           {schemaRegex("(", "")},
+		"replicate_do_db[0].table_schema_rename names the group ${2}":                                                 {schemaRegex("(a)", "x${2}")},
+		"replicate_do_db[0].tables[0].table_rename names the group $1x":                                               table(filter.TableRule{Regex: "(a)", Rename: "$1x"}),
+		"replicate_do_db[0].tables[0].table_rename names the group ${who}":                                            table(filter.TableRule{Regex: "(a)", Rename: "${who}"}),
+		"replicate_do_db[1].table_schema_rename differs":                                                              {{Schema: "a", Rename: "b"}, {Schema: "a", Rename: "c"}},
+		"replicate_do_db[0].tables[1].table_name names table t, of which another rule says something else":            table(filter.TableRule{Name: "t"}, filter.TableRule{Name: "t", Rename: "u"}),
+		"replicate_do_db[0].table_schema_rename is MySQL, a schema of the server":                                     {{Schema: "a", Rename: "MySQL"}},
 		"replicate_do_db[0].tables[0].table_rename cannot be a name: the name \"a/b\" has a character":                table(filter.TableRule{Name: "t", Rename: "a/b"}),
 		"replicate_do_db[0].tables[0].table_rename cannot be a name: the name \"" + strings.Repeat("x", 65) + "\" is": table(filter.TableRule{Name: "t", Rename: strings.Repeat("x", 65)}),
 	} {
