@@ -30,6 +30,9 @@ type table struct {
 	list   string // the writable columns, for INSERT
 	upsert string // what makes an upsert of an INSERT
 
+	// rows is what becomes of the rows of the source.
+	rows *mapping.Rows
+
 	checked []byte // the source's column types that were last found to fit
 }
 
@@ -76,6 +79,9 @@ func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) 
 			return nil, err
 		}
 		if t, err = c.load(ctx, there.Schema, there.Table); err != nil {
+			return nil, err
+		}
+		if t.rows, err = c.mapping.Rows(name, t.Columns); err != nil {
 			return nil, err
 		}
 		c.tables[name] = t

@@ -205,7 +205,31 @@ func (r *run) chooseStart() (mysql.Position, mapping.Change, error) {
 		return start, mapping.Change{}, err
 	}
 	mapped, err := r.mapping.Tables(tables)
-	return start, mapping.Change{Come: mapped}, err
+	if err != nil {
+		return start, mapping.Change{}, err
+	}
+	return start, mapping.Change{Come: mapped}, r.checkFilters(tables, mapped)
+}
+
+// checkFilters compares the columns that filters use with those of the target.
+func (r *run) checkFilters(tables []*mysql.Table, mapped []mapping.Table) error {
+	for i, m := range mapped {
+		rows, err := r.mapping.Rows(m.Source, tables[i].Columns)
+		if err != nil {
+			return err
+		}
+		if rows == nil {
+			continue
+		}
+		there, err := mysql.LoadTable(r.target, m.Target.Schema, m.Target.Table)
+		if err != nil {
+			return err
+		}
+		if err := rows.CheckTarget(there.Columns); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and

@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,6 +72,8 @@ func TestMapping(t *testing.T) {
 		"two tables must not become one":       testClash,
 		"a statement that cannot be rewritten": testUnknownStatement,
 		"decisions about statements":           testDecisions,
+		"row filters":                          testWhere,
+		"filters that cannot be":               testWhereRefused,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -255,4 +259,74 @@ func testDecisions(t *testing.T, p *pair) {
 	p.awaitAnswer(t, run, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'de'", "3")
 	p.awaitEqual(t, run, "de")
 	run.stop(t)
+}
+
+func testWhere(t *testing.T, p *pair) {
+	p.source.Exec(t, "SET NAMES utf8mb4", "CREATE DATABASE wh CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+		"CREATE TABLE wh.t (id INT PRIMARY KEY, state VARCHAR(10), n INT, d DATETIME(3))", "CREATE TABLE wh.nokey (a INT, b VARCHAR(10))",
+		"CREATE TABLE wh.parent (id INT PRIMARY KEY, live INT)", "CREATE TABLE wh.child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+		"INSERT INTO wh.t SELECT seq, ELT(1 + seq % 3, 'new', 'PAID', NULL), seq % 10, '2024-01-01' + INTERVAL seq HOUR FROM mysql.seq_1_to_5000",
+		"INSERT INTO wh.nokey SELECT seq % 10, seq % 7 FROM mysql.seq_1_to_500", "INSERT INTO wh.parent VALUES (1, 1), (2, 1), (3, 0)", "INSERT INTO wh.child VALUES (1, 1), (2, 2)")
+	const where = "(state = 'paid' OR n > 7 AND d < '2024-03-01') AND id % 5 <> 0"
+	job := p.job("where", 1, "")
+	job.Do = []filter.SchemaRule{{Schema: "wh", Rename: "wh_new", Tables: []filter.TableRule{
+		{Name: "t", Rename: "some", Where: where}, {Name: "nokey", Where: "a IN (1, 2) AND b <> '3'"}, {Name: "parent", Where: "live"}, {Name: "child"},
+	}}}
+	tables := map[string]string{
+		"SELECT CONCAT_WS(',', id, IFNULL(state, '-'), n, d) FROM %s WHERE " + where + " ORDER BY id": "t some",
+		"SELECT CONCAT(a, ',', b) FROM %s WHERE a IN (1, 2) AND b <> '3' ORDER BY a, b":               "nokey nokey",
+	}
+	same := func(run *running) {
+		t.Helper()
+		for query, names := range tables {
+			from, to, _ := strings.Cut(names, " ")
+			p.awaitAnswer(t, run, fmt.Sprintf(strings.Replace(query, "WHERE ", "WHERE 1 OR ", 1), "wh_new."+to), answer(t, p.source, fmt.Sprintf(query, "wh."+from))...)
+		}
+	}
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	same(run)
+	p.source.Exec(t, "SET NAMES utf8mb4",
+		"UPDATE wh.t SET state = 'Paid' WHERE id BETWEEN 100 AND 200",  // rows come in
+		"UPDATE wh.t SET state = 'new' WHERE id BETWEEN 150 AND 250",   // and go, and come by another column
+		"UPDATE wh.t SET id = id + 10000 WHERE id BETWEEN 300 AND 350", // keys change
+		"DELETE FROM wh.t WHERE id = 411", "UPDATE wh.t SET id = id + 1 WHERE id BETWEEN 400 AND 410 ORDER BY id DESC", "DELETE FROM wh.t WHERE id % 11 = 0",
+		"INSERT INTO wh.t SELECT seq, 'paid', 1, NULL FROM mysql.seq_20001_to_20100", "UPDATE wh.nokey SET a = 1 WHERE a = 5", "UPDATE wh.nokey SET b = '3' WHERE a = 2",
+		"DELETE FROM wh.nokey WHERE b = '1'", "INSERT INTO wh.nokey VALUES (1, '9'), (3, '9')", "ALTER TABLE wh.t ADD extra INT FIRST, ADD KEY (n)",
+		"UPDATE wh.t SET n = 9 WHERE n = 3",
+		// The parent leaves the filter: its child stays. Another one is deleted, and its child with it.
+		"UPDATE wh.parent SET live = 0 WHERE id = 1", "DELETE FROM wh.parent WHERE id = 2", "UPDATE wh.parent SET live = 5 WHERE id = 3")
+	same(run)
+	p.awaitAnswer(t, run, "SELECT id FROM wh_new.parent", "3")
+	p.awaitAnswer(t, run, "SELECT id FROM wh_new.child", "1")
+	// A table may not come under a rule that takes other rows.
+	p.source.Exec(t, "RENAME TABLE wh.t TO wh.child2, wh.nokey TO wh.t")
+	require.ErrorContains(t, <-run.done, "table wh.nokey becomes wh.t, of which other columns or rows are replicated")
+}
+
+func testWhereRefused(t *testing.T, p *pair) {
+	for _, s := range []*mysqltest.Server{p.source, p.target} {
+		s.Exec(t, "CREATE DATABASE wr", "CREATE TABLE wr.t (id INT PRIMARY KEY, s VARCHAR(9) COLLATE utf8mb4_unicode_ci, g INT AS (id + 1), u BIGINT UNSIGNED)")
+	}
+	p.source.Exec(t, "INSERT INTO wr.t (id, u) VALUES (1, 1)")
+	p.target.Exec(t, "ALTER TABLE wr.t MODIFY u BIGINT")
+	for where, want := range map[string]string{
+		"s = 'x'":    "the filter of table wr.t: `s`='x': the collation utf8mb4_unicode_ci",
+		"nosuch = 1": "the filter of table wr.t: the condition names column nosuch",
+		"g = 1":      "the filter of table wr.t uses column g, which is generated",
+		"u = 1":      "the filter of table wr.t uses column u, which is not the same at the target",
+		"id + ":      "replicate_do_db[0].tables[0].where is refused: the condition cannot be read",
+	} {
+		for _, step := range []engine.Step{engine.StepAll, engine.StepIncr} {
+			job := p.job("where refused "+where+string(step), 1, "")
+			job.Step, job.SkipCreateDBTable = string(step), true
+			job.Do = []filter.SchemaRule{{Schema: "wr", Tables: []filter.TableRule{{Name: "t", Where: where}}}}
+			err := engine.Run(t.Context(), job, &listener{}, zap.NewNop())
+			require.ErrorContains(t, err, want)
+			require.True(t, mysql.Permanent(err))
+		}
+	}
+	job := p.job("where out of range", 1, "")
+	job.Do = []filter.SchemaRule{{Schema: "wr", Rename: "wr2", Tables: []filter.TableRule{{Name: "t", Where: "u - 2 > 0"}}}}
+	require.ErrorContains(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()), "the filter of table wr.t fails for a row: a BIGINT value of the condition is out of range")
 }

@@ -106,6 +106,9 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	if !p.copier.opt.Mapping.Plain() {
 		p.mapped.Come = append(p.mapped.Come, mapped)
 	}
+	if err := p.checkFilter(t); err != nil {
+		return err
+	}
 	mark := fingerprint(t.create)
 	old := p.copier.state.Table(table.Schema, table.Name)
 	switch {
@@ -135,6 +138,19 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	t.rows.Store(t.state.RowsCopied)
 	p.tasks = append(p.tasks, t)
 	return nil
+}
+
+// checkFilter refuses a filter that the columns of the source, or of the target's own table, do not allow.
+func (p *plan) checkFilter(t *task) error {
+	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns)
+	if err != nil || rows == nil || !p.target.opt.SkipCreate {
+		return err
+	}
+	here, err := mysql.LoadTable(p.target.conn, t.target.Schema, t.target.Table)
+	if err != nil {
+		return fmt.Errorf("read the definition of %s on the target: %w", t.there(), mysql.Explain(err))
+	}
+	return rows.CheckTarget(here.Columns)
 }
 
 // sameOrder reports whether the target orders the table's rows as the source does: a table that the operator has created may have

@@ -4,17 +4,20 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/predicate"
 )
 
 // Mapping is the compiled mapping of a job. It is safe for concurrent use.
 type Mapping struct {
 	*filter.Selection
 
-	plain bool
+	plain      bool
+	conditions map[*filter.TableRule]*predicate.Condition
 }
 
 // New compiles the rules of a job. Its errors name the field at fault.
@@ -24,6 +27,9 @@ func New(do, ignore []filter.SchemaRule) (*Mapping, error) {
 		return nil, err
 	}
 	m := &Mapping{Selection: selection, plain: selection.Plain()}
+	if err := m.compileConditions(do); err != nil {
+		return nil, err
+	}
 	return m, m.checkNamed()
 }
 
@@ -98,6 +104,20 @@ func (m *Mapping) Tables(all []*mysql.Table) ([]Table, error) {
 		}
 	}
 	return out, nil
+}
+
+// alike reports whether the same columns and rows of two tables are replicated.
+func (m *Mapping) alike(a, b ddl.Name) bool {
+	x, y := m.rule(a), m.rule(b)
+	return x.Where == y.Where && slices.Equal(x.Columns, y.Columns)
+}
+
+// rule is the rule that takes a table; an empty one where it comes with its schema.
+func (m *Mapping) rule(name ddl.Name) filter.TableRule {
+	if choice, _ := m.Find(name.Schema, name.Table); choice.Rule != nil {
+		return *choice.Rule
+	}
+	return filter.TableRule{}
 }
 
 // refuse is the error for what the rules make of a name that the source has. Trying again does not help.

@@ -95,8 +95,10 @@ func (r *Register) Apply(statement ddl.Statement) (Change, error) {
 		for _, t := range r.Tables(statement.Schema) {
 			r.remove(t.Source)
 		}
-	case ddl.RenameTable, ddl.AlterTable:
+	case ddl.RenameTable:
 		err = r.move(statement.Renames)
+	case ddl.AlterTable:
+		err = r.alter(statement)
 	}
 	if err != nil {
 		*r = *before
@@ -105,12 +107,35 @@ func (r *Register) Apply(statement ddl.Statement) (Change, error) {
 	return before.changeTo(r), nil
 }
 
-// move follows renames pair by pair. Only names in the selection are registered.
+// alter follows the renames of ALTER TABLE. Where it names a second table and no rename, the two exchange rows.
+func (r *Register) alter(statement ddl.Statement) error {
+	if len(statement.Renames) > 0 {
+		return r.move(statement.Renames)
+	}
+	for _, other := range statement.Tables[1:] {
+		if !r.mapping.alike(statement.Tables[0], other) {
+			return refuse("tables %s and %s exchange rows, and other columns or rows of each are replicated", plainName(statement.Tables[0]), plainName(other))
+		}
+	}
+	return nil
+}
+
+// move follows renames pair by pair. Only names in the selection are registered; those outside it matter as steps of a chain. A table must
+// not come under a rule that takes other columns or rows, as those that it has at the target are taken already.
 func (r *Register) move(renames []ddl.Rename) error {
+	origins := map[ddl.Name]ddl.Name{}
 	for _, pair := range renames {
+		origin, moved := origins[pair.From]
+		if !moved {
+			origin = pair.From
+		}
+		origins[pair.To] = origin
 		r.remove(pair.From)
 		if !r.mapping.Table(pair.To.Schema, pair.To.Table) {
 			continue
+		}
+		if !r.mapping.alike(origin, pair.To) {
+			return refuse("table %s becomes %s, of which other columns or rows are replicated", plainName(origin), plainName(pair.To))
 		}
 		if err := r.add(pair.To); err != nil {
 			return err

@@ -38,7 +38,7 @@ func TestParseRefuses(t *testing.T) {
 		"a > NOW()":                          "the function NOW()",
 		"RAND() < 0.5":                       "the function RAND()",
 		"UPPER(a) = 'X'":                     "the function UPPER(`a`)",
-		"a / 2 > 1":                          "the operator of `a` / 2",
+		"a / 2 > 1":                          "the operator of `a`/2",
 		"a & 1":                              "the operator of `a`&1",
 		"a REGEXP 'x'":                       "cannot be evaluated exactly",
 		"COALESCE(s, 'x') = 'x'":             "COALESCE of something else than signed integers",
