@@ -45,8 +45,14 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 	if err != nil {
 		return err
 	}
-	if err := t.complete(images); err != nil {
+	types, err := t.rows.Types(rows.ColumnTypes)
+	if err != nil {
 		return err
+	}
+	if !t.rows.Projects() { // which sees to it itself
+		if err := t.complete(images); err != nil {
+			return err
+		}
 	}
 	n := int64(len(images))
 	if rows.Kind == binlog.Update {
@@ -58,25 +64,25 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 		return err
 	}
 	for _, run := range runs {
-		if err := b.change(t, mode, rows, run); err != nil {
+		if err := b.change(t, mode, types, run, rows.IgnoresForeignKeys); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// change takes changes of one kind; rows is the event that they are of.
-func (b *batch) change(t *table, mode progress.Mode, rows *binlog.Rows, run mapping.Run) error {
-	cascading := t.cascades && run.Kind != binlog.Insert && !rows.IgnoresForeignKeys && !run.Stays
+// change takes changes of one kind. Alone ones must not reach into other tables.
+func (b *batch) change(t *table, mode progress.Mode, types []byte, run mapping.Run, alone bool) error {
+	cascading := t.cascades && run.Kind != binlog.Insert && !alone && !run.Stays
 	switch {
 	case cascading && mode == progress.Strict:
-		return b.cascade(t, rows.ColumnTypes, run, mode)
+		return b.cascade(t, types, run, mode)
 	case cascading: // the row itself may be in a later state, so that only its dependents are changed by the statement
-		if err := b.cascade(t, rows.ColumnTypes, run, mode); err != nil {
+		if err := b.cascade(t, types, run, mode); err != nil {
 			return err
 		}
 	case len(t.key) == 0:
-		return b.sequence(t, rows.ColumnTypes).add(run.Kind, run.Images)
+		return b.sequence(t, types).add(run.Kind, run.Images)
 	}
 	if c := b.keyed[t]; c != nil && c.mode != mode {
 		if err := b.seal(); err != nil {
@@ -85,7 +91,7 @@ func (b *batch) change(t *table, mode progress.Mode, rows *binlog.Rows, run mapp
 	}
 	c := b.keyed[t]
 	if c == nil {
-		c = newChanges(t, mode, rows.ColumnTypes)
+		c = newChanges(t, mode, types)
 		b.keyed[t] = c
 		b.tables = append(b.tables, t)
 	}

@@ -99,11 +99,13 @@ func (b *builder) mapped(ctx context.Context, t *binlog.Transaction, statement d
 	if statement.Kind == ddl.Ignored {
 		return b.pass(t, at)
 	}
-	change, err := b.register.Apply(statement)
+	statement, change, err := b.register.Apply(statement)
 	if err != nil {
 		return b.stop(ctx, t, err)
 	}
-	if statement, err = statement.Rename(b.applier.cfg.Mapping); err != nil {
+	if statement.Kind == ddl.Ignored {
+		statement = ddl.Statement{} // nothing to execute, but something to remember
+	} else if statement, err = statement.Rename(b.applier.cfg.Mapping); err != nil {
 		return b.stop(ctx, t, err)
 	}
 	return b.execute(ctx, t, &definition{statement: statement, change: change}, at)
@@ -143,7 +145,7 @@ func (b *builder) stop(ctx context.Context, t *binlog.Transaction, cause error) 
 func (b *builder) decided(ctx context.Context, t *binlog.Transaction, decision ddl.Decision, at mysql.Point) error {
 	var change mapping.Change
 	if original, ok, err := t.Definition.Restrict(b.applier.cfg.Mapping); t.Definition.Problem == nil && err == nil && ok {
-		if change, err = b.register.Apply(original); err != nil {
+		if _, change, err = b.register.Apply(original); err != nil {
 			return b.stop(ctx, t, err)
 		}
 	}

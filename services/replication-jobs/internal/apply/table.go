@@ -48,12 +48,14 @@ type column struct {
 type catalog struct {
 	target  mysql.Config
 	mapping *mapping.Mapping
-	conn    *mysql.Conn
-	tables  map[ddl.Name]*table
+	// register knows the columns of the source where the target has only some.
+	register *mapping.Register
+	conn     *mysql.Conn
+	tables   map[ddl.Name]*table
 }
 
-func newCatalog(target mysql.Config, m *mapping.Mapping) *catalog {
-	return &catalog{target: target, mapping: m, tables: map[ddl.Name]*table{}}
+func newCatalog(target mysql.Config, m *mapping.Mapping, r *mapping.Register) *catalog {
+	return &catalog{target: target, mapping: m, register: r, tables: map[ddl.Name]*table{}}
 }
 
 func (c *catalog) close() {
@@ -81,15 +83,39 @@ func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) 
 		if t, err = c.load(ctx, there.Schema, there.Table); err != nil {
 			return nil, err
 		}
-		if t.rows, err = c.mapping.Rows(name, t.Columns); err != nil {
+		if t.rows, err = c.mapping.Rows(name, c.sourceColumns(name, t)); err != nil {
+			return nil, err
+		}
+		if err := t.rows.CheckTarget(t.Columns); err != nil {
 			return nil, err
 		}
 		c.tables[name] = t
 	}
-	if err := t.fits(rows.ColumnTypes); err != nil {
+	types, err := t.rows.Types(rows.ColumnTypes)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fits(types); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// sourceColumns are the columns that a table has at the source. Where the target has them all its definition tells; where it has some, only
+// the names of the others are known.
+func (c *catalog) sourceColumns(name ddl.Name, t *table) []mysql.Column {
+	all := c.register.Columns(name)
+	if all == nil {
+		return t.Columns
+	}
+	out := make([]mysql.Column, len(all))
+	for i, column := range all {
+		out[i].Name = column
+		if at := t.Column(column); at >= 0 {
+			out[i] = t.Columns[at]
+		}
+	}
+	return out
 }
 
 func (c *catalog) load(ctx context.Context, schema, name string) (*table, error) {

@@ -62,6 +62,9 @@ type Statement struct {
 	session               Session
 }
 
+// IfNotExists reports whether the statement does nothing where its object exists.
+func (s Statement) IfNotExists() bool { return s.ifNotExists }
+
 // Repeatable says that executing the statement a second time, directly after the first, has the same result or fails with one of
 // the errors that say it was done already.
 func (s Statement) Repeatable() bool {

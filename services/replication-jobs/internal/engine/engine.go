@@ -221,6 +221,9 @@ func (r *run) checkFilters(tables []*mysql.Table, mapped []mapping.Table) error 
 		if rows == nil {
 			continue
 		}
+		if err := rows.CheckKey(tables[i]); err != nil {
+			return err
+		}
 		there, err := mysql.LoadTable(r.target, m.Target.Schema, m.Target.Table)
 		if err != nil {
 			return err

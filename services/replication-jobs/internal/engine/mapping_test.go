@@ -73,6 +73,8 @@ func TestMapping(t *testing.T) {
 		"a statement that cannot be rewritten": testUnknownStatement,
 		"decisions about statements":           testDecisions,
 		"row filters":                          testWhere,
+		"columns":                              testColumns,
+		"columns that cannot be":               testColumnsRefused,
 		"filters that cannot be":               testWhereRefused,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -329,4 +331,72 @@ func testWhereRefused(t *testing.T, p *pair) {
 	job := p.job("where out of range", 1, "")
 	job.Do = []filter.SchemaRule{{Schema: "wr", Rename: "wr2", Tables: []filter.TableRule{{Name: "t", Where: "u - 2 > 0"}}}}
 	require.ErrorContains(t, engine.Run(t.Context(), job, &listener{}, zap.NewNop()), "the filter of table wr.t fails for a row: a BIGINT value of the condition is out of range")
+}
+
+func testColumns(t *testing.T, p *pair) {
+	p.source.Exec(t, "CREATE DATABASE co", `CREATE TABLE co.t (secret VARCHAR(20), id INT PRIMARY KEY, n INT NOT NULL DEFAULT 5 COMMENT 'secret, (n)', s VARCHAR(20),
+		u UUID, x INT, UNIQUE KEY (secret), KEY pair (n, secret), KEY kept (s(5), n), CHECK (x > 0), CONSTRAINT c CHECK (n > 0))`,
+		"CREATE TABLE co.nokey (a INT, b INT, c INT)", "INSERT INTO co.t SELECT CONCAT('s', seq), seq, seq % 7 + 1, CONCAT('v', seq), UUID(), 1 FROM mysql.seq_1_to_3000",
+		"INSERT INTO co.nokey SELECT seq % 3, seq % 5, seq FROM mysql.seq_1_to_100")
+	job := p.job("columns", 1, "")
+	job.Do = []filter.SchemaRule{{Schema: "co", Tables: []filter.TableRule{
+		{Name: "t", Rename: "t2", Columns: []string{"s", "ID", "n"}, Where: "n < 7"}, {Name: "nokey", Rename: "nk", Columns: []string{"b", "a"}},
+		{Regex: "^late", Columns: []string{"v", "id"}},
+	}}}
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	same := func() {
+		t.Helper()
+		p.awaitAnswer(t, run, "SELECT CONCAT_WS(',', s, id, n) FROM co.t2 ORDER BY id", answer(t, p.source, "SELECT CONCAT_WS(',', s, id, n) FROM co.t WHERE n < 7 ORDER BY id")...)
+		p.awaitAnswer(t, run, "SELECT CONCAT_WS(',', b, a) FROM co.nk ORDER BY a, b", answer(t, p.source, "SELECT CONCAT_WS(',', b, a) FROM co.nokey ORDER BY a, b")...)
+	}
+	same()
+	layout := "SELECT CONCAT(column_name, ' ', column_type) FROM information_schema.columns WHERE table_schema = 'co' AND table_name = '%s' ORDER BY ordinal_position"
+	require.Equal(t, []string{"s varchar(20)", "id int(11)", "n int(11)"}, answer(t, p.target, fmt.Sprintf(layout, "t2")))
+	keys := "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = 'co' AND table_name = 't2' ORDER BY index_name"
+	require.Equal(t, []string{"kept", "PRIMARY"}, answer(t, p.target, keys))
+	p.source.Exec(t, "UPDATE co.t SET secret = CONCAT('x', secret) WHERE id < 100", "UPDATE co.t SET n = n + 1 WHERE id % 3 = 0", "DELETE FROM co.t WHERE id % 10 = 0",
+		"INSERT INTO co.t VALUES ('new', 10000, 2, 'w', UUID(), 3)", "UPDATE co.nokey SET c = -c", "DELETE FROM co.nokey WHERE a = 1 AND b = 2", "UPDATE co.nokey SET b = 9 WHERE c = -5")
+	same()
+	// Definitions move the source's columns about.
+	p.source.Exec(t, "ALTER TABLE co.t ADD first_ INT FIRST, DROP COLUMN u, ADD (y INT, z INT)", "UPDATE co.t SET n = 3 WHERE id = 11",
+		"ALTER TABLE co.t MODIFY id INT AFTER z, CHANGE x renamed BIGINT FIRST, MODIFY s VARCHAR(30) COMMENT 'it''s \\\\ wide' FIRST", "UPDATE co.t SET s = 'moved' WHERE id = 12",
+		"ALTER TABLE co.t RENAME COLUMN y TO yy, ADD KEY more (n, id), ADD KEY secrets (secret)", "CREATE INDEX another ON co.t (s)", "CREATE INDEX other ON co.t (z)",
+		"UPDATE co.t SET secret = id, n = 4 WHERE id = 13", "CREATE TABLE co.late_a (id INT PRIMARY KEY, w INT, v INT)", "CREATE TABLE co.late_b LIKE co.late_a",
+		"INSERT INTO co.late_a VALUES (1, 2, 3)", "INSERT INTO co.late_b VALUES (4, 5, 6)", "RENAME TABLE co.late_a TO co.late_c, co.late_b TO co.late_a",
+		"ALTER TABLE co.late_a DROP w, RENAME TO co.late_d", "INSERT INTO co.late_d VALUES (7, 8)", "INSERT INTO co.late_c VALUES (9, 10, 11)", "DELETE FROM co.nokey WHERE a = 0")
+	same()
+	p.awaitAnswer(t, run, "SELECT CONCAT(v, ',', id) FROM co.late_c UNION SELECT CONCAT(v, ',', id) FROM co.late_d", "3,1", "11,9", "6,4", "8,7")
+	require.Equal(t, []string{"s varchar(30)", "id int(11)", "n int(11)"}, answer(t, p.target, fmt.Sprintf(layout, "t2")))
+	require.Equal(t, []string{"another", "kept", "more", "PRIMARY"}, answer(t, p.target, keys))
+	require.Equal(t, []string{`it's \ wide`}, answer(t, p.target, "SELECT column_comment FROM information_schema.columns WHERE table_schema = 'co' AND table_name = 't2' AND column_name = 's'"))
+	run.stop(t)
+	job.Epoch = 2
+	run = start(t, job)
+	p.source.Exec(t, "UPDATE co.t SET n = 6 WHERE id = 14")
+	same()
+	p.source.Exec(t, "ALTER TABLE co.t DROP COLUMN s")
+	require.ErrorContains(t, <-run.done, "column_map_from names column s, which it drops, adds or renames")
+}
+
+func testColumnsRefused(t *testing.T, p *pair) {
+	for _, s := range []*mysqltest.Server{p.source, p.target} {
+		s.Exec(t, "CREATE DATABASE cr", "CREATE TABLE cr.t (a INT, b INT, g INT AS (b + 1), PRIMARY KEY (a, b))")
+	}
+	for want, rule := range map[string]filter.TableRule{
+		"column_map_from of table cr.t leaves out column b of its key":             {Name: "t", Columns: []string{"a", "g"}},
+		"column_map_from of table cr.t names column x, which the table does":       {Name: "t", Columns: []string{"a", "b", "x"}},
+		"where uses column b, which column_map_from leaves out":                    {Name: "t", Columns: []string{"a"}, Where: "b = 1"},
+		"column_map_from[1] is empty or names a column again":                      {Name: "t", Columns: []string{"a", "A"}},
+		"must have the columns of column_map_from in that order, b, a, and has a,": {Name: "t", Columns: []string{"b", "a"}},
+	} {
+		for _, step := range []engine.Step{engine.StepAll, engine.StepIncr} {
+			job := p.job("columns refused "+want[:30]+string(step), 1, "")
+			job.Step, job.SkipCreateDBTable = string(step), true
+			job.Do = []filter.SchemaRule{{Schema: "cr", Tables: []filter.TableRule{rule}}}
+			err := engine.Run(t.Context(), job, &listener{}, zap.NewNop())
+			require.ErrorContains(t, err, want)
+			require.True(t, mysql.Permanent(err))
+		}
+	}
 }

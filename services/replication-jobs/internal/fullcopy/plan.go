@@ -80,7 +80,7 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	register := mapping.NewRegister(c.opt.Mapping, nil)
 	for _, table := range snap.tables {
 		present[table.String()] = true
-		mapped, err := register.Add(ddl.Name{Schema: table.Schema, Table: table.Name})
+		mapped, err := register.Add(ddl.Name{Schema: table.Schema, Table: table.Name}, table.Columns)
 		if err != nil {
 			return nil, err
 		}
@@ -103,10 +103,7 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 
 func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	t := &task{table: table, target: mapped.Target, create: p.snap.creates[table.String()], key: chunkKey(table)}
-	if !p.copier.opt.Mapping.Plain() {
-		p.mapped.Come = append(p.mapped.Come, mapped)
-	}
-	if err := p.checkFilter(t); err != nil {
+	if err := p.checkRows(t); err != nil {
 		return err
 	}
 	mark := fingerprint(t.create)
@@ -114,7 +111,7 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	switch {
 	case old == nil:
 		t.fresh = true
-	case old.Done:
+	case old.Done: // what is recorded of it is of the moment when it was copied
 		return nil
 	case old.Chunks > 0 && old.Fingerprint == mark && t.chunked():
 		alike, err := p.sameOrder(t)
@@ -124,6 +121,9 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 		t.recreate = !alike
 	default:
 		t.recreate = true
+	}
+	if !p.copier.opt.Mapping.Plain() {
+		p.mapped.Come = append(p.mapped.Come, mapped)
 	}
 	if !t.fresh && !t.recreate {
 		t.state = old
@@ -140,10 +140,13 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	return nil
 }
 
-// checkFilter refuses a filter that the columns of the source, or of the target's own table, do not allow.
-func (p *plan) checkFilter(t *task) error {
+// checkRows refuses a filter or a choice of columns that the source's table, or the target's own, does not allow.
+func (p *plan) checkRows(t *task) error {
 	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns)
-	if err != nil || rows == nil || !p.target.opt.SkipCreate {
+	if err != nil || rows == nil {
+		return err
+	}
+	if err := rows.CheckKey(t.table); err != nil || !p.target.opt.SkipCreate {
 		return err
 	}
 	here, err := mysql.LoadTable(p.target.conn, t.target.Schema, t.target.Table)

@@ -100,7 +100,14 @@ func (t *target) createTable(task *task) error {
 			return err
 		}
 	}
-	create, err := ddl.RenameCreate(task.create, task.table.Schema, t.opt.Mapping)
+	create := task.create
+	if columns := t.opt.Mapping.Columns(ddl.Name{Schema: task.table.Schema, Table: task.table.Name}); columns != nil {
+		var err error
+		if create, _, err = ddl.ProjectCreate(create, false, columns); err != nil {
+			return wrapTable(err, "create", task)
+		}
+	}
+	create, err := ddl.RenameCreate(create, task.table.Schema, t.opt.Mapping)
 	if err != nil {
 		return wrapTable(err, "rename", task)
 	}

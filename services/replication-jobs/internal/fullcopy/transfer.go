@@ -141,7 +141,8 @@ func newReader(p *pipeline, t *task) (*reader, error) {
 	place := map[int]int{}
 	r := &reader{pipeline: p, task: t, next: t.state.Chunks, rows: rows, place: place}
 	var names, expressions []string
-	for i, c := range t.table.Columns {
+	for _, i := range rows.Order(len(t.table.Columns)) {
+		c := t.table.Columns[i]
 		if c.Generated {
 			continue
 		}

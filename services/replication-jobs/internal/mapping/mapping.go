@@ -30,6 +30,9 @@ func New(do, ignore []filter.SchemaRule) (*Mapping, error) {
 	if err := m.compileConditions(do); err != nil {
 		return nil, err
 	}
+	if err := checkColumns(do, m.conditions); err != nil {
+		return nil, err
+	}
 	return m, m.checkNamed()
 }
 
@@ -47,7 +50,7 @@ func (m *Mapping) checkNamed() error {
 			if !m.Table(schema, table) {
 				continue
 			}
-			if err := r.add(ddl.Name{Schema: schema, Table: table}); err != nil {
+			if err := r.add(ddl.Name{Schema: schema, Table: table}, nil); err != nil {
 				return filter.Wrong("replicate_do_db", "has rules that clash: %v", err)
 			}
 		}
@@ -99,7 +102,7 @@ func (m *Mapping) Tables(all []*mysql.Table) ([]Table, error) {
 	out := make([]Table, len(all))
 	for i, t := range all {
 		var err error
-		if out[i], err = r.Add(ddl.Name{Schema: t.Schema, Table: t.Name}); err != nil {
+		if out[i], err = r.Add(ddl.Name{Schema: t.Schema, Table: t.Name}, t.Columns); err != nil {
 			return nil, err
 		}
 	}

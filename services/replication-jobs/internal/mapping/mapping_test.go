@@ -69,7 +69,7 @@ func apply(t *testing.T, r *mapping.Register, statements ...string) (mapping.Cha
 	for _, text := range statements {
 		s, err := ddl.Parse(text, ddl.Session{Schema: "s"})
 		require.NoError(t, err)
-		if change, err = r.Apply(s); err != nil {
+		if _, change, err = r.Apply(s); err != nil {
 			return change, err
 		}
 	}

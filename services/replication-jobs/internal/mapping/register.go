@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 // Table is a table that is replicated, by its names at both ends.
@@ -36,16 +37,22 @@ func NewRegister(m *Mapping, tables []Table) *Register {
 	return r
 }
 
-// Add registers a table that the source has.
-func (r *Register) Add(source ddl.Name) (Table, error) {
+// Add registers a table that the source has, with its columns there.
+func (r *Register) Add(source ddl.Name, columns []mysql.Column) (Table, error) {
 	if r == nil {
 		return Table{Source: source, Target: source}, nil
 	}
-	err := r.add(source)
+	var all []string
+	if len(r.mapping.Columns(source)) > 0 {
+		for _, c := range columns {
+			all = append(all, c.Name)
+		}
+	}
+	err := r.add(source, all)
 	return r.bySource[source], err
 }
 
-func (r *Register) add(source ddl.Name) error {
+func (r *Register) add(source ddl.Name, columns []string) error {
 	target, err := r.mapping.Target(source)
 	if err != nil {
 		return err
@@ -55,9 +62,17 @@ func (r *Register) add(source ddl.Name) error {
 		slices.Sort(names)
 		return refuse("tables %s and %s would both be %s at the target", names[0], names[1], plainName(target))
 	}
-	r.bySource[source] = Table{Source: source, Target: target}
+	r.bySource[source] = Table{Source: source, Target: target, Columns: columns}
 	r.byTarget[target] = source
 	return nil
+}
+
+// Columns returns the columns that a table has at the source, if its rule chooses among them.
+func (r *Register) Columns(source ddl.Name) []string {
+	if r == nil {
+		return nil
+	}
+	return r.bySource[source].Columns
 }
 
 func (r *Register) remove(source ddl.Name) {
@@ -77,16 +92,25 @@ type Change struct {
 	Come []Table
 }
 
-// Apply takes a definition, of which the selection has left what it replicates, into account, before it is executed.
-func (r *Register) Apply(statement ddl.Statement) (Change, error) {
+// Apply takes a definition, of which the selection has left what it replicates, into account, before it is executed. It returns what of it
+// is for the target, which is Ignored when nothing is.
+func (r *Register) Apply(statement ddl.Statement) (ddl.Statement, Change, error) {
 	if r == nil {
-		return Change{}, nil
+		return statement, Change{}, nil
 	}
 	before := r.clone()
-	var err error
+	left, err := r.apply(statement)
+	if err != nil {
+		*r = *before
+		return statement, Change{}, err
+	}
+	return left, before.changeTo(r), nil
+}
+
+func (r *Register) apply(statement ddl.Statement) (ddl.Statement, error) {
 	switch statement.Kind {
 	case ddl.CreateTable:
-		err = r.add(statement.Tables[0])
+		return r.create(statement)
 	case ddl.DropTable:
 		for _, name := range statement.Tables {
 			r.remove(name)
@@ -96,48 +120,80 @@ func (r *Register) Apply(statement ddl.Statement) (Change, error) {
 			r.remove(t.Source)
 		}
 	case ddl.RenameTable:
-		err = r.move(statement.Renames)
-	case ddl.AlterTable:
-		err = r.alter(statement)
+		return statement, r.move(statement.Renames)
+	case ddl.AlterTable, ddl.CreateIndex:
+		return r.alter(statement)
 	}
-	if err != nil {
-		*r = *before
-		return Change{}, err
-	}
-	return before.changeTo(r), nil
+	return statement, nil
 }
 
-// alter follows the renames of ALTER TABLE. Where it names a second table and no rename, the two exchange rows.
-func (r *Register) alter(statement ddl.Statement) error {
+// create registers a new table, and leaves the chosen columns of its definition.
+func (r *Register) create(statement ddl.Statement) (ddl.Statement, error) {
+	name := statement.Tables[0]
+	chosen := r.mapping.Columns(name)
+	if statement.Like != nil {
+		if !r.mapping.alike(*statement.Like, name) {
+			return statement, refuse("table %s is made like %s, of which other columns or rows are replicated", plainName(name), plainName(*statement.Like))
+		}
+		return statement, r.add(name, r.Columns(*statement.Like))
+	}
+	if len(chosen) == 0 {
+		return statement, r.add(name, nil)
+	}
+	left, all, err := statement.ProjectCreate(chosen)
+	if err != nil {
+		return statement, err
+	}
+	if known := r.Columns(name); known != nil && statement.IfNotExists() {
+		all = known // the table was there
+	}
+	return left, r.add(name, all)
+}
+
+// alter follows the columns and the renames of ALTER TABLE. Where it names a second table and no rename, the two exchange rows.
+func (r *Register) alter(statement ddl.Statement) (ddl.Statement, error) {
+	name := statement.Tables[0]
+	left := statement
+	if chosen := r.mapping.Columns(name); len(chosen) > 0 {
+		t, known := r.bySource[name]
+		if !known {
+			return statement, refuse("the columns of table %s are not known", plainName(name))
+		}
+		var err error
+		if t.Columns, left, err = statement.ProjectAlter(chosen, t.Columns); err != nil {
+			return statement, err
+		}
+		r.bySource[name] = t
+	}
 	if len(statement.Renames) > 0 {
-		return r.move(statement.Renames)
+		return left, r.move(statement.Renames)
 	}
 	for _, other := range statement.Tables[1:] {
-		if !r.mapping.alike(statement.Tables[0], other) {
-			return refuse("tables %s and %s exchange rows, and other columns or rows of each are replicated", plainName(statement.Tables[0]), plainName(other))
+		if !r.mapping.alike(name, other) {
+			return statement, refuse("tables %s and %s exchange rows, and other columns or rows of each are replicated", plainName(name), plainName(other))
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // move follows renames pair by pair. Only names in the selection are registered; those outside it matter as steps of a chain. A table must
 // not come under a rule that takes other columns or rows, as those that it has at the target are taken already.
 func (r *Register) move(renames []ddl.Rename) error {
-	origins := map[ddl.Name]ddl.Name{}
+	origins := map[ddl.Name]Table{}
 	for _, pair := range renames {
 		origin, moved := origins[pair.From]
 		if !moved {
-			origin = pair.From
+			origin = Table{Source: pair.From, Columns: r.Columns(pair.From)}
 		}
 		origins[pair.To] = origin
 		r.remove(pair.From)
 		if !r.mapping.Table(pair.To.Schema, pair.To.Table) {
 			continue
 		}
-		if !r.mapping.alike(origin, pair.To) {
-			return refuse("table %s becomes %s, of which other columns or rows are replicated", plainName(origin), plainName(pair.To))
+		if !r.mapping.alike(origin.Source, pair.To) {
+			return refuse("table %s becomes %s, of which other columns or rows are replicated", plainName(origin.Source), plainName(pair.To))
 		}
-		if err := r.add(pair.To); err != nil {
+		if err := r.add(pair.To, origin.Columns); err != nil {
 			return err
 		}
 	}

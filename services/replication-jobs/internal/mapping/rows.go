@@ -17,6 +17,7 @@ import (
 type Rows struct {
 	table     ddl.Name
 	columns   []mysql.Column // at the source
+	order     []int          // of the chosen columns, as the target has them; nil for all
 	predicate *predicate.Predicate
 	values    []predicate.Value // of the predicate's columns, of the row at hand
 }
@@ -28,19 +29,34 @@ func (m *Mapping) Rows(name ddl.Name, columns []mysql.Column) (*Rows, error) {
 	}
 	choice, _ := m.Find(name.Schema, name.Table)
 	condition := m.conditions[choice.Rule]
-	if condition == nil {
+	if condition == nil && (choice.Rule == nil || len(choice.Rule.Columns) == 0) {
 		return nil, nil //nolint:nilnil // see above
 	}
-	p, err := condition.Bind(columns)
-	if err != nil {
-		return nil, refuse("the filter of table %s: %v", plainName(name), err)
-	}
-	for _, at := range p.Columns {
-		if columns[at].Generated {
-			return nil, refuse("the filter of table %s uses column %s, which is generated: the log need not hold it", plainName(name), columns[at].Name)
+	r := &Rows{table: name, columns: columns}
+	var err error
+	if len(choice.Rule.Columns) > 0 {
+		if r.order, err = choose(name, choice.Rule.Columns, columns); err != nil {
+			return nil, err
 		}
 	}
-	return &Rows{table: name, columns: columns, predicate: p, values: make([]predicate.Value, len(p.Columns))}, nil
+	if condition == nil {
+		return r, nil
+	}
+	return r, r.filter(condition)
+}
+
+func (r *Rows) filter(condition *predicate.Condition) error {
+	var err error
+	if r.predicate, err = condition.Bind(r.columns); err != nil {
+		return refuse("the filter of table %s: %v", plainName(r.table), err)
+	}
+	for _, at := range r.predicate.Columns {
+		if r.columns[at].Generated {
+			return refuse("the filter of table %s uses column %s, which is generated: the log need not hold it", plainName(r.table), r.columns[at].Name)
+		}
+	}
+	r.values = make([]predicate.Value, len(r.predicate.Columns))
+	return nil
 }
 
 // compileConditions reads the filters of the rules.
@@ -73,6 +89,17 @@ type Run struct {
 // deleted.
 func (r *Rows) Runs(kind binlog.Kind, images []binlog.Image) ([]Run, error) {
 	if r == nil {
+		return []Run{{Kind: kind, Images: images}}, nil
+	}
+	out, err := r.filtered(kind, images)
+	if err != nil || r.order == nil {
+		return out, err
+	}
+	return out, r.project(out)
+}
+
+func (r *Rows) filtered(kind binlog.Kind, images []binlog.Image) ([]Run, error) {
+	if r.predicate == nil {
 		return []Run{{Kind: kind, Images: images}}, nil
 	}
 	var out []Run
@@ -127,11 +154,18 @@ func (r *Rows) match(image binlog.Image) (bool, error) {
 	return r.decide()
 }
 
-// CheckTarget refuses a table of the target whose columns would be compared in another way than those of the source: the filter is evaluated
-// by the source's definitions for a copy, and by the target's for the binary log, which tells no collations.
+// Projects reports whether the target has only some columns, or in another order.
+func (r *Rows) Projects() bool { return r != nil && r.order != nil }
+
+// CheckTarget refuses a table of the target that does not have the chosen columns, or whose columns would be compared in another way than those
+// of the source: the filter is evaluated by the source's definitions for a copy, and by the target's for the binary log, which tells no
+// collations.
 func (r *Rows) CheckTarget(there []mysql.Column) error {
 	if r == nil {
 		return nil
+	}
+	if err := r.checkOrder(there); err != nil || r.predicate == nil {
+		return err
 	}
 	for _, at := range r.predicate.Columns {
 		want := r.columns[at]
@@ -145,7 +179,7 @@ func (r *Rows) CheckTarget(there []mysql.Column) error {
 
 // MatchCopied reports whether a row that a copy has read is replicated. place tells where in the row each column of the source is.
 func (r *Rows) MatchCopied(row []gomysql.FieldValue, place map[int]int) (bool, error) {
-	if r == nil {
+	if r == nil || r.predicate == nil {
 		return true, nil
 	}
 	for i, at := range r.predicate.Columns {

@@ -57,6 +57,7 @@ type binder struct {
 	used   []int
 	// untyped is set when the columns are not known; every column is then taken for NULL.
 	untyped bool
+	names   []string
 }
 
 func (b *binder) bind(e ast.ExprNode) (node, error) {
@@ -131,6 +132,7 @@ func (b *binder) column(e *ast.ColumnNameExpr) (node, error) {
 		return node{}, unsupported("%s, a column named together with its table,", describe(e))
 	}
 	if b.untyped {
+		b.names = append(b.names, name)
 		return node{class: anything, eval: func([]Value) (Value, error) { return null, nil }}, nil
 	}
 	at := -1

@@ -29,7 +29,9 @@ func unsupported(format string, args ...any) error {
 
 // Condition is a condition that has been read, and of which only the columns' types are not known yet.
 type Condition struct {
-	text string
+	// Names are the columns that it names.
+	Names []string
+
 	root ast.ExprNode
 }
 
@@ -52,7 +54,7 @@ func Parse(text string) (*Condition, error) {
 	if !ok {
 		return nil, errors.New("the condition is more than one expression")
 	}
-	c := &Condition{text: text, root: inner.Expr}
+	c := &Condition{root: inner.Expr}
 	return c, c.check()
 }
 
@@ -67,6 +69,7 @@ func bare(q *ast.SelectStmt) bool {
 func (c *Condition) check() error {
 	b := &binder{untyped: true}
 	_, err := b.bind(c.root)
+	c.Names = b.names
 	return err
 }
 
