@@ -46,20 +46,8 @@ func (p *pair) awaitAnswer(t *testing.T, r *running, query string, want ...strin
 	}()
 	r.await(t, func() bool {
 		got = answer(t, p.target, query)
-		return equalStrings(got, want)
+		return slices.Equal(got, want)
 	})
-}
-
-func equalStrings(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func TestMapping(t *testing.T) {

@@ -16,13 +16,13 @@ func TestOnlineDefinitions(t *testing.T) {
 	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
 	for name, test := range map[string]struct {
 		tool   func(schema string) []string
-		kept   []string // what is left of the tool's tables at the target
+		kept   []string // the table at the target, and what is left of the tool's
 		rename string
 		rule   filter.TableRule
 	}{
-		"gh-ost, the table alone":         {ghost, []string{"_a_del", "a"}, "", filter.TableRule{Name: "a"}},
-		"gh-ost, renamed and filtered":    {ghost, []string{"_b_del", "b"}, "to", filter.TableRule{Name: "a", Rename: "b", Where: "v < 1000", Columns: []string{"v", "id"}}},
-		"gh-ost, by a regular expression": {ghost, []string{"_x_a_del", "x_a"}, "", filter.TableRule{Regex: "^(a)$", Rename: "x_$1"}},
+		"gh-ost, the table alone":         {ghost, []string{"a", "_a_del"}, "", filter.TableRule{Name: "a"}},
+		"gh-ost, renamed and filtered":    {ghost, []string{"b", "_b_del"}, "to", filter.TableRule{Name: "a", Rename: "b", Where: "v < 1000", Columns: []string{"v", "id"}}},
+		"gh-ost, by a regular expression": {ghost, []string{"x_a", "_x_a_del"}, "", filter.TableRule{Regex: "^(a)$", Rename: "x_$1"}},
 		"pt-osc, the table alone":         {percona, []string{"a"}, "", filter.TableRule{Name: "a"}},
 		"pt-osc, renamed and filtered":    {percona, []string{"b"}, "to", filter.TableRule{Name: "a", Rename: "b", Where: "v < 1000"}},
 	} {
@@ -47,7 +47,7 @@ func TestOnlineDefinitions(t *testing.T) {
 			if test.rule.Where != "" {
 				where = test.rule.Where
 			}
-			table := test.kept[len(test.kept)-1]
+			table := test.kept[0]
 			query := "SELECT CONCAT(id, ':', v) FROM %s.%s WHERE %s ORDER BY id"
 			p.awaitAnswer(t, run, fmt.Sprintf(query, there, table, "1"), answer(t, p.source, fmt.Sprintf(query, schema, "a", where))...)
 			p.awaitAnswer(t, run, tableNames(there), test.kept...)
