@@ -552,9 +552,10 @@ type TableRule struct {
 	TableRegex string `protobuf:"bytes,2,opt,name=table_regex,json=tableRegex,proto3" json:"table_regex,omitempty"`
 	// Name at the target; "" for the same. With table_regex a template, in which ${1} or ${name} stand for groups.
 	TableRename string `protobuf:"bytes,3,opt,name=table_rename,json=tableRename,proto3" json:"table_rename,omitempty"`
-	// Columns to take, in the target's order. Not available yet: must be empty.
+	// Columns to take, in the target's order; empty means all. The columns of the table's key must be among them.
 	ColumnMapFrom []string `protobuf:"bytes,4,rep,name=column_map_from,json=columnMapFrom,proto3" json:"column_map_from,omitempty"`
-	// Row filter. Not available yet: must be empty.
+	// Condition that rows must meet; "" takes all. A part of SQL that is evaluated exactly as the server would: comparison, AND, OR, XOR, NOT, IN,
+	// BETWEEN, LIKE, IS NULL, arithmetic of integers, and some functions. At most 4096 bytes.
 	Where         string `protobuf:"bytes,5,opt,name=where,proto3" json:"where,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -689,15 +690,15 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x12table_schema_regex\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x10tableSchemaRegex\x128\n" +
 	"\x13table_schema_rename\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x11tableSchemaRename\x12E\n" +
 	"\x06tables\x18\x04 \x03(\v2!.opsdeck.replication.v1.TableRuleB\n" +
-	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\x06tables\"\xdc\x01\n" +
+	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\x06tables\"\xe6\x01\n" +
 	"\tTableRule\x12&\n" +
 	"\n" +
 	"table_name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\ttableName\x12)\n" +
 	"\vtable_regex\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\n" +
 	"tableRegex\x12+\n" +
-	"\ftable_rename\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\vtableRename\x120\n" +
-	"\x0fcolumn_map_from\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x00R\rcolumnMapFrom\x12\x1d\n" +
-	"\x05where\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\x05whereBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
+	"\ftable_rename\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\vtableRename\x129\n" +
+	"\x0fcolumn_map_from\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x80 \"\x06r\x04\x10\x01\x18@R\rcolumnMapFrom\x12\x1e\n" +
+	"\x05where\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x05whereBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
 
 var (
 	file_opsdeck_replication_v1_config_proto_rawDescOnce sync.Once
