@@ -25,12 +25,14 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/instance"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/loglevel"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/monitor"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/node"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/placement"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/validation"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/wake"
 )
 
@@ -92,7 +94,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	svc.Decider = access.NewRemote(authv1.NewAccessServiceClient(auth))
+	news, err := access.Listen(svc.Bus)
+	if err != nil {
+		return err
+	}
+	svc.Decider = access.NewRemote(authv1.NewAccessServiceClient(auth), news)
 	server, err := svc.Server(authn.NewRemoteKeys(authv1.NewKeyServiceClient(auth)))
 	if err != nil {
 		return err
@@ -100,9 +106,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	nodes := wake.New(svc.Bus, svc.Log)
 	placements := placement.NewService(svc.Pool, queue, svc.Sealer, nodes, placement.Config{Lease: cfg.Lease, Interval: cfg.Interval}, svc.Log)
 	replicationv1.RegisterJobServiceServer(server, job.NewService(svc.Pool, queue, svc.Sealer, key, nodes))
+	replicationv1.RegisterLogServiceServer(server, loglevel.NewService(svc.Bus, svc.Log))
 	replicationv1.RegisterMonitorServiceServer(server, monitor.NewService(svc.Pool))
 	replicationv1.RegisterNodeServiceServer(server, node.NewService(svc.Pool, cfg.Lease))
 	replicationv1.RegisterMySQLServiceServer(server, instance.NewService(key, svc.Log))
+	replicationv1.RegisterValidationServiceServer(server, validation.NewService(key, svc.Log))
 	replicationv1.RegisterWorkerServiceServer(server, placements)
 	return svc.Serve(ctx, server, queue.Run, placements.Run)
 }
