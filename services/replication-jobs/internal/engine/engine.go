@@ -278,6 +278,10 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	if missing != "" {
 		return &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
 	}
+	zone, err := systemZone(r.source)
+	if err != nil {
+		return err
+	}
 	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	handover, err := copied.Handover(r.source.Flavor)
 	if err != nil {
@@ -293,7 +297,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, queue, copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)
