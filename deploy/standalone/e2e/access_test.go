@@ -28,20 +28,12 @@ var packages = map[protoreflect.FullName]string{
 // sample fills the requests that access is tried with. The ids and names are those of things that platform has.
 var sample = apitest.Sample{Known: map[string]any{
 	"tenant": "platform", "username": "admin", "user_name": "admin", "id": 1, "pass_word": "Secret-09", "password": "Secret-09",
-	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration",
+	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration", "appname": "x",
 	"email": "nobody@example.com", "phone": "1", "page_token": "", "issuer": "https://issuer.example.com", "module_name": "application",
 }}
 
 // notServed are services that opsdeck calls and others implement.
 var notServed = map[protoreflect.FullName]bool{"opsdeck.auth.v1.ResourceDirectoryService": true}
-
-// endSessions are RPCs that take the caller's sessions away: the administrator's are needed by other tests.
-var endSessions = map[protoreflect.FullName]bool{
-	"opsdeck.auth.v1.SessionService.Logout":                true,
-	"opsdeck.auth.v1.SessionService.RevokeMySession":       true,
-	"opsdeck.auth.v1.SessionService.RevokeMyOtherSessions": true,
-	"opsdeck.auth.v1.CookieService.CloseSession":           true,
-}
 
 // ownView are RPCs whose ids are of things that the service does not own: each tenant sees its own rows about them.
 var ownView = map[protoreflect.FullName]bool{
