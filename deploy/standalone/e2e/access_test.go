@@ -15,6 +15,7 @@ import (
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/pkg/apitest"
 )
 
@@ -51,6 +52,9 @@ func TestEveryMethodKeepsStrangersOut(t *testing.T) {
 		})
 	}
 	require.GreaterOrEqual(t, methods, 15, "the registry has the methods")
+	for _, service := range gateway.Services() {
+		require.Contains(t, packages, service.Parent(), "%s is relayed, and nobody tries its access", service)
+	}
 }
 
 // dial connects to one of the services behind the gateway.

@@ -13,12 +13,13 @@ import (
 type envelope struct {
 	success func(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema
 	failure func() *openapi3.Schema
+	mixed   bool // a failure may have the status of success
 }
 
 // envelopes has an entry for each dialect.
 var envelopes = map[string]envelope{
 	"dtle":    {success: dtleSuccess, failure: dtleFailure},
-	"openc3":  {success: openc3Success, failure: openc3Failure},
+	"openc3":  {success: openc3Success, failure: openc3Failure, mixed: true},
 	"opsapi":  {success: opsapiSuccess, failure: opsapiFailure},
 	"optimus": {success: optimusSuccess, failure: optimusFailure},
 }
