@@ -28,8 +28,25 @@ var packages = map[protoreflect.FullName]string{
 // sample fills the requests that access is tried with. The ids and names are those of things that platform has.
 var sample = apitest.Sample{Known: map[string]any{
 	"tenant": "platform", "username": "admin", "user_name": "admin", "id": 1, "pass_word": "Secret-09", "password": "Secret-09",
+	"email": "nobody@example.com", "phone": "1", "module_name": "dns", "page_token": "",
 	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration",
 }}
+
+// elsewhere are services of these packages that others serve: the owners of resources.
+var elsewhere = map[protoreflect.FullName]bool{
+	protoreflect.FullName(authv1.ResourceDirectoryService_ServiceDesc.ServiceName): true,
+}
+
+// filters are RPCs that take ids as filters, or ids of things that auth does not know: they answer everybody with rows of the tenants
+// in his reach, possibly none.
+var filters = map[protoreflect.FullName]bool{
+	protoreflect.FullName(authv1.ApplicationGrantService_ServiceDesc.ServiceName + ".ListApplicationUsers"): true,
+	protoreflect.FullName(authv1.ApplicationGrantService_ServiceDesc.ServiceName + ".ListApplicationRoles"): true,
+	protoreflect.FullName(authv1.HostGrantService_ServiceDesc.ServiceName + ".ListHostUsers"):               true,
+	protoreflect.FullName(authv1.HostGrantService_ServiceDesc.ServiceName + ".ListHostRoles"):               true,
+	protoreflect.FullName(authv1.GrantAuditService_ServiceDesc.ServiceName + ".ListResourceGrantChanges"):   true,
+	protoreflect.FullName(authv1.TreeLevelService_ServiceDesc.ServiceName + ".ListTreeLevels"):              true,
+}
 
 // Every RPC refuses whoever its rule does not let in, over gRPC and at every HTTP address it has: generated from the registry, so
 // that no RPC and no caller can be forgotten.
@@ -90,6 +107,9 @@ func methodsOf(file protoreflect.FileDescriptor) map[protoreflect.MethodDescript
 	all := map[protoreflect.MethodDescriptor]bool{}
 	for i := range file.Services().Len() {
 		service := file.Services().Get(i)
+		if elsewhere[service.FullName()] {
+			continue
+		}
 		for j := range service.Methods().Len() {
 			all[service.Methods().Get(j)] = true
 		}

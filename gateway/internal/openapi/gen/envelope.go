@@ -74,6 +74,11 @@ func dtleSuccess(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schem
 func dtleFailure() *openapi3.Schema { return object(map[string]*openapi3.Schema{"message": why()}) }
 
 func openc3Success(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema {
+	if dialect.OpenC3Info(r.RPC.Output()) {
+		payload := s.payload(r, d)
+		addMember(payload, "stat", openapi3.NewBoolSchema().WithEnum(true))
+		return payload
+	}
 	return object(map[string]*openapi3.Schema{"stat": openapi3.NewBoolSchema().WithEnum(true), "data": s.payload(r, d)})
 }
 
