@@ -25,16 +25,16 @@ import (
 // backend stands in for the services: real gRPC with the real interceptors, and answers that a test chooses.
 type backend struct {
 	authv1.UnimplementedApplicationGrantServiceServer
+	authv1.UnimplementedCookieServiceServer
+	authv1.UnimplementedExchangeServiceServer
 	authv1.UnimplementedGrantAuditServiceServer
 	authv1.UnimplementedHostGrantServiceServer
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedMenuServiceServer
-	authv1.UnimplementedPermissionServiceServer
-	authv1.UnimplementedCookieServiceServer
-	authv1.UnimplementedExchangeServiceServer
-	authv1.UnimplementedRefreshServiceServer
 	authv1.UnimplementedOidcServiceServer
+	authv1.UnimplementedPermissionServiceServer
 	authv1.UnimplementedRecoveryServiceServer
+	authv1.UnimplementedRefreshServiceServer
 	authv1.UnimplementedRoleServiceServer
 	authv1.UnimplementedSecondFactorServiceServer
 	authv1.UnimplementedSessionServiceServer
@@ -108,21 +108,21 @@ func newBackend(t *testing.T) *backend {
 	})
 	require.NoError(t, err)
 	authv1.RegisterApplicationGrantServiceServer(server, b)
-	authv1.RegisterGrantAuditServiceServer(server, b)
-	authv1.RegisterHostGrantServiceServer(server, b)
 	authv1.RegisterCookieServiceServer(server, b)
 	authv1.RegisterExchangeServiceServer(server, b)
+	authv1.RegisterGrantAuditServiceServer(server, b)
+	authv1.RegisterHostGrantServiceServer(server, b)
 	authv1.RegisterKeyServiceServer(server, b)
-	authv1.RegisterRefreshServiceServer(server, b)
-	authv1.RegisterTokenServiceServer(server, b)
 	authv1.RegisterMenuServiceServer(server, b)
-	authv1.RegisterPermissionServiceServer(server, b)
 	authv1.RegisterOidcServiceServer(server, b)
+	authv1.RegisterPermissionServiceServer(server, b)
 	authv1.RegisterRecoveryServiceServer(server, b)
+	authv1.RegisterRefreshServiceServer(server, b)
 	authv1.RegisterRoleServiceServer(server, b)
 	authv1.RegisterSecondFactorServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
 	authv1.RegisterTenantServiceServer(server, b)
+	authv1.RegisterTokenServiceServer(server, b)
 	authv1.RegisterUserServiceServer(server, b)
 	replicationv1.RegisterJobServiceServer(server, b)
 	replicationv1.RegisterMonitorServiceServer(server, b)

@@ -90,7 +90,9 @@ func TestSignInByAProvider(t *testing.T) {
 		require.Equal(t, c.status, got.status, "%s %s: %s", c.method, c.path, got.body)
 		require.Contains(t, got.body, `"message":`)
 	}
-	r.on("StartOidcLogin", func(context.Context, proto.Message) (proto.Message, error) { return nil, errors.New("an address of ours") })
+	r.on("StartOidcLogin", func(context.Context, proto.Message) (proto.Message, error) {
+		return nil, errors.New("an address of ours")
+	})
 	got = r.do(t, call{method: "GET", path: "/v2/login/oidc/dev/corp", token: "none"})
 	require.Equal(t, http.StatusInternalServerError, got.status, got.body)
 	require.NotContains(t, got.body, "address of ours")

@@ -49,6 +49,7 @@ type running struct {
 	cfg  Config
 	conn *grpc.ClientConn
 	nats *nats.Conn
+	log  *zap.Logger // of the service; nil for standard error
 }
 
 // file writes a file that a setting points to.
@@ -60,6 +61,12 @@ func file(t *testing.T, text string) string {
 }
 
 func start(t *testing.T) *running {
+	t.Helper()
+	return startWith(t, nil, nil)
+}
+
+// startWith starts the service with further settings, and with a log of the test's own.
+func startWith(t *testing.T, settings map[string]string, log *zap.Logger) *running {
 	t.Helper()
 	dir := t.TempDir()
 	natsServer, err := server.Start(t.Context(), server.Config{
@@ -84,7 +91,10 @@ func start(t *testing.T) *running {
 	} {
 		t.Setenv(name, value)
 	}
-	r := &running{}
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+	r := &running{log: log}
 	r.cfg, err = app.Load[Config]()
 	require.NoError(t, err)
 	require.NoError(t, Migrate(t.Context(), r.cfg))
@@ -114,6 +124,9 @@ func (r *running) run(t *testing.T) {
 	t.Helper()
 	rt, _, err := app.NewRuntime(app.ProcessConfig{LogLevel: "error"})
 	require.NoError(t, err)
+	if r.log != nil {
+		rt.Log = r.log
+	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, rt, r.cfg) }()

@@ -73,13 +73,19 @@ func dtleSuccess(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schem
 
 func dtleFailure() *openapi3.Schema { return object(map[string]*openapi3.Schema{"message": why()}) }
 
+// openc3Success has failures too: contract 001 answers both with 200, and clients look at stat.
 func openc3Success(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema {
+	return openapi3.NewOneOfSchema(openc3Done(s, r, d), openc3Failure())
+}
+
+func openc3Done(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema {
+	done := openapi3.NewBoolSchema().WithEnum(true)
 	if dialect.OpenC3Info(r.RPC.Output()) {
 		payload := s.payload(r, d)
-		addMember(payload, "stat", openapi3.NewBoolSchema().WithEnum(true))
+		addMember(payload, "stat", done)
 		return payload
 	}
-	return object(map[string]*openapi3.Schema{"stat": openapi3.NewBoolSchema().WithEnum(true), "data": s.payload(r, d)})
+	return object(map[string]*openapi3.Schema{"stat": done, "data": s.payload(r, d)})
 }
 
 func openc3Failure() *openapi3.Schema {

@@ -30,7 +30,9 @@ type provider struct {
 
 func (p provider) String() string { return p.Tenant + "/" + p.Name }
 
-func (p provider) sealedFor() string { return fmt.Sprintf("auth.oidc_provider/%s/%s", p.Tenant, p.Name) }
+func (p provider) sealedFor() string {
+	return fmt.Sprintf("auth.oidc_provider/%s/%s", p.Tenant, p.Name)
+}
 
 // identity is somebody of a provider.
 type identity struct {

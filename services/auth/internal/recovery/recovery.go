@@ -145,10 +145,7 @@ func (s *Server) ChangePassword(ctx context.Context, r *authv1.ChangePasswordReq
 
 // set stores a password, ends the user's sessions but for one, and tells him.
 func (s *Server) set(ctx context.Context, c *change.Change, who owner, hash, stays, how string) error {
-	if err := storePassword(ctx, c.Tx, who.ID, hash, c.Now); err != nil {
-		return err
-	}
-	if _, err := session.EndAll(ctx, c.Tx, who.ID, stays); err != nil {
+	if err := session.SetPassword(ctx, c.Tx, who.ID, hash, c.Now, stays); err != nil {
 		return err
 	}
 	notice, err := mail.Notice(who.Email, who.name(), mail.PasswordChanged, c.Now, rpc.FromContext(ctx).AddressText())

@@ -94,11 +94,6 @@ func useLink(ctx context.Context, tx pgx.Tx, hashes [][]byte, now time.Time) (bo
 	return tag.RowsAffected() == 1, pg.Fault(err, "PASSWORD_RESET", "use a link")
 }
 
-func storePassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
-	return pg.Fault(err, "USER", "store the password of user %d", userID)
-}
-
 func deleteOld(ctx context.Context, pool *pgxpool.Pool, before time.Time) error {
 	_, err := pool.Exec(ctx, `DELETE FROM auth.password_resets WHERE created_at < $1`, before)
 	return pg.Fault(err, "PASSWORD_RESET", "delete old links")

@@ -129,7 +129,7 @@ func (s *Server) refresh(ctx context.Context, shown string) (*authv1.RefreshResp
 func (s *Server) SignOut(ctx context.Context, r *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
 	caller := authn.FromContext(ctx)
 	if caller.User == "" && r.GetRefreshToken() == "" {
-		return nil, fault.Unauthenticated("UNAUTHENTICATED", "send the access token, the refresh token or both").Chinese("请提供 access token、refresh token 或两者")
+		return nil, fault.Invalid("refresh_token", "send it, or the access token in the header, or both").Chinese("请提供，或在请求头中提供 access token，或两者都提供")
 	}
 	if family, _, ok := bearer.Split(r.GetRefreshToken()); ok {
 		if err := s.end(ctx, s.cfg.Sealer.MACs(family, bearer.Refresh.Place())); err != nil {

@@ -72,7 +72,9 @@ func (s *Server) Authenticate(ctx context.Context, c Credentials) (Known, error)
 }
 
 // Admit counts one try to sign in against the limit of the caller's address. Errors: RATE_LIMITED.
-func (s *Server) Admit(ctx context.Context) error { return s.logins.Allow(rpc.FromContext(ctx).Address) }
+func (s *Server) Admit(ctx context.Context) error {
+	return s.logins.Allow(rpc.FromContext(ctx).Address)
+}
 
 // Vouched returns a user of whom somebody else has checked who he is: an OIDC provider. Errors: LOGIN_FAILED for one who is disabled
 // or gone.

@@ -115,12 +115,21 @@ func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, erro
 	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
 }
 
-// EndAll ends the sessions that a user signed in to, but for one that is to stay; "" for none. His tokens stay: he removes them
-// himself.
-func EndAll(ctx context.Context, tx pgx.Tx, userID int64, stays string) (ended []string, err error) {
-	rows, _ := tx.Query(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1 AND id <> $2 RETURNING id`, userID, stays) // the error comes again below
-	ended, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return ended, pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
+// SetPassword stores the hash of a user's new password and ends the sessions that he signed in to, but for one that is to stay; ""
+// for none. His tokens stay: he removes them himself.
+func SetPassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time, stays string) error {
+	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
+	if err != nil {
+		return pg.Fault(err, "USER", "store the password of user %d", userID)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1 AND id <> $2`, userID, stays)
+	return pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
+}
+
+// EndEvery ends the sessions that anybody signed in to.
+func EndEvery(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `DELETE FROM auth.sign_ins`)
+	return pg.Fault(err, "SESSION", "end all sessions")
 }
 
 // deleteExpired removes sessions and failed logins that no longer matter. Tokens that have expired are shown until they are removed.

@@ -42,7 +42,7 @@ type RefreshServiceClient interface {
 	// RATE_LIMITED.
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
 	// SignOut ends the session of the refresh token, of the access token in the header, or of both (contract: dc.auth.logout). A refresh
-	// token of no session is no error (RFC 7009, 2.2). Errors: UNAUTHENTICATED when there is neither token.
+	// token of no session is no error (RFC 7009, 2.2), but one of the two must be there.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
 }
 
@@ -111,7 +111,7 @@ type RefreshServiceServer interface {
 	// RATE_LIMITED.
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
 	// SignOut ends the session of the refresh token, of the access token in the header, or of both (contract: dc.auth.logout). A refresh
-	// token of no session is no error (RFC 7009, 2.2). Errors: UNAUTHENTICATED when there is neither token.
+	// token of no session is no error (RFC 7009, 2.2), but one of the two must be there.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
 	mustEmbedUnimplementedRefreshServiceServer()
 }

@@ -224,6 +224,134 @@ func (x *AccountLocked) GetAddress() string {
 	return ""
 }
 
+// opsdeck.auth.account.unlocked: an operator took the lock off an account.
+type AccountUnlocked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the account.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// User name of the account.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountUnlocked) Reset() {
+	*x = AccountUnlocked{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountUnlocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountUnlocked) ProtoMessage() {}
+
+func (x *AccountUnlocked) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountUnlocked.ProtoReflect.Descriptor instead.
+func (*AccountUnlocked) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AccountUnlocked) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AccountUnlocked) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *AccountUnlocked) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.signing_keys.replaced: an operator replaced the keys that tokens are signed with.
+type SigningKeysReplaced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the new key.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Whether the old keys, and all sessions, ended at once.
+	AtOnce bool `protobuf:"varint,2,opt,name=at_once,json=atOnce,proto3" json:"at_once,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigningKeysReplaced) Reset() {
+	*x = SigningKeysReplaced{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigningKeysReplaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigningKeysReplaced) ProtoMessage() {}
+
+func (x *SigningKeysReplaced) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigningKeysReplaced.ProtoReflect.Descriptor instead.
+func (*SigningKeysReplaced) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SigningKeysReplaced) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SigningKeysReplaced) GetAtOnce() bool {
+	if x != nil {
+		return x.AtOnce
+	}
+	return false
+}
+
+func (x *SigningKeysReplaced) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 // opsdeck.auth.user.created, .updated and .deleted: somebody changed a user.
 type UserChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -245,7 +373,7 @@ type UserChanged struct {
 
 func (x *UserChanged) Reset() {
 	*x = UserChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +385,7 @@ func (x *UserChanged) String() string {
 func (*UserChanged) ProtoMessage() {}
 
 func (x *UserChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +398,7 @@ func (x *UserChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserChanged.ProtoReflect.Descriptor instead.
 func (*UserChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UserChanged) GetTenant() string {
@@ -330,7 +458,7 @@ type RoleChanged struct {
 
 func (x *RoleChanged) Reset() {
 	*x = RoleChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +470,7 @@ func (x *RoleChanged) String() string {
 func (*RoleChanged) ProtoMessage() {}
 
 func (x *RoleChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +483,7 @@ func (x *RoleChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleChanged.ProtoReflect.Descriptor instead.
 func (*RoleChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RoleChanged) GetTenant() string {
@@ -398,7 +526,7 @@ type GrantsChanged struct {
 
 func (x *GrantsChanged) Reset() {
 	*x = GrantsChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +538,7 @@ func (x *GrantsChanged) String() string {
 func (*GrantsChanged) ProtoMessage() {}
 
 func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +551,7 @@ func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
 func (*GrantsChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GrantsChanged) GetTenant() string {
@@ -479,7 +607,7 @@ type TokenChanged struct {
 
 func (x *TokenChanged) Reset() {
 	*x = TokenChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +619,7 @@ func (x *TokenChanged) String() string {
 func (*TokenChanged) ProtoMessage() {}
 
 func (x *TokenChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +632,7 @@ func (x *TokenChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenChanged.ProtoReflect.Descriptor instead.
 func (*TokenChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TokenChanged) GetTenant() string {
@@ -552,7 +680,7 @@ type SessionStolen struct {
 
 func (x *SessionStolen) Reset() {
 	*x = SessionStolen{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +692,7 @@ func (x *SessionStolen) String() string {
 func (*SessionStolen) ProtoMessage() {}
 
 func (x *SessionStolen) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +705,7 @@ func (x *SessionStolen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStolen.ProtoReflect.Descriptor instead.
 func (*SessionStolen) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionStolen) GetSessionId() string {
@@ -623,7 +751,7 @@ type OidcProviderChanged struct {
 
 func (x *OidcProviderChanged) Reset() {
 	*x = OidcProviderChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +763,7 @@ func (x *OidcProviderChanged) String() string {
 func (*OidcProviderChanged) ProtoMessage() {}
 
 func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +776,7 @@ func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OidcProviderChanged.ProtoReflect.Descriptor instead.
 func (*OidcProviderChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OidcProviderChanged) GetTenant() string {
@@ -691,7 +819,17 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"\rAccountLocked\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\"\xd3\x01\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"d\n" +
+	"\x0fAccountUnlocked\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"]\n" +
+	"\x13SigningKeysReplaced\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aat_once\x18\x02 \x01(\bR\x06atOnce\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\xd3\x01\n" +
 	"\vUserChanged\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
@@ -744,17 +882,19 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
 	(*SessionOpened)(nil),       // 0: opsdeck.event.v1.SessionOpened
 	(*SessionEnded)(nil),        // 1: opsdeck.event.v1.SessionEnded
 	(*AccountLocked)(nil),       // 2: opsdeck.event.v1.AccountLocked
-	(*UserChanged)(nil),         // 3: opsdeck.event.v1.UserChanged
-	(*RoleChanged)(nil),         // 4: opsdeck.event.v1.RoleChanged
-	(*GrantsChanged)(nil),       // 5: opsdeck.event.v1.GrantsChanged
-	(*TokenChanged)(nil),        // 6: opsdeck.event.v1.TokenChanged
-	(*SessionStolen)(nil),       // 7: opsdeck.event.v1.SessionStolen
-	(*OidcProviderChanged)(nil), // 8: opsdeck.event.v1.OidcProviderChanged
+	(*AccountUnlocked)(nil),     // 3: opsdeck.event.v1.AccountUnlocked
+	(*SigningKeysReplaced)(nil), // 4: opsdeck.event.v1.SigningKeysReplaced
+	(*UserChanged)(nil),         // 5: opsdeck.event.v1.UserChanged
+	(*RoleChanged)(nil),         // 6: opsdeck.event.v1.RoleChanged
+	(*GrantsChanged)(nil),       // 7: opsdeck.event.v1.GrantsChanged
+	(*TokenChanged)(nil),        // 8: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil),       // 9: opsdeck.event.v1.SessionStolen
+	(*OidcProviderChanged)(nil), // 10: opsdeck.event.v1.OidcProviderChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -775,7 +915,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
