@@ -41,6 +41,7 @@ require (
 	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/miekg/dns v1.1.73 // indirect
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	github.com/mojocn/base64Captcha v1.3.8 // indirect
 	github.com/muhlemmer/gu v0.3.1 // indirect
@@ -99,6 +100,7 @@ require (
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/opsdeck/opsdeck/gateway v0.0.0
 	github.com/opsdeck/opsdeck/services/auth v0.0.0
+	github.com/opsdeck/opsdeck/services/dns v0.0.0
 	github.com/opsdeck/opsdeck/services/replication-jobs v0.0.0
 	github.com/pressly/goose/v3 v3.29.0 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect
@@ -137,3 +139,5 @@ require (
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
+
+replace github.com/opsdeck/opsdeck/services/dns => ../../services/dns

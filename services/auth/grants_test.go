@@ -413,6 +413,14 @@ func (a *accounts) testGrantsElsewhere(t *testing.T) {
 	effective, err = a.permissions.GetEffectivePermissions(a.admin, &authv1.GetEffectivePermissionsRequest{Id: annID})
 	require.NoError(t, err)
 	require.Empty(t, effective.GetResources(), "who is disabled may do nothing")
+
+	_, err = a.permissions.GrantUserModules(a.admin, &authv1.GrantUserModulesRequest{Id: annID, Modules: module("dns", on("enable_dns_mgmt"))})
+	require.NoError(t, err)
+	_, err = a.apps.GrantUserApplications(a.admin, &authv1.GrantUserApplicationsRequest{Id: annID, Authorizations: appGrants(on("view_app"), 5)})
+	require.NoError(t, err)
+	require.NoError(t, a.deleteUser("far", "ann")(a.admin))
+	require.Equal(t, []string{`["application:5.view_app", "dns.enable_dns_mgmt"]`}, a.texts(t, `
+		SELECT (before->'granted')::text FROM auth.audit WHERE tenant = 'far' AND action = 'user.deleted'`), "written down")
 }
 
 // testGrantsAbove is about managers, who may make users and roles and are no administrators.

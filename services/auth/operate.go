@@ -199,9 +199,9 @@ func (c commands) readPassword(path string) (string, error) {
 		}
 		return strings.TrimRight(string(text), "\r\n"), nil
 	}
-	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor fits
+	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(os.Stderr, "Password: ")
-		text, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a descriptor fits
+		text, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(os.Stderr)
 		return string(text), err
 	}

@@ -184,6 +184,8 @@ func (a *accounts) testRolesByID(t *testing.T) {
 	requireReason(t, remove(one), "ROLE_NOT_FOUND")
 	require.Empty(t, a.rolesOf(t, a.userID(t, "rolesbyid", "ann")), "taken from its users")
 	require.Empty(t, a.texts(t, `SELECT permission FROM auth.module_grants WHERE role_id = $1`, one))
+	require.Equal(t, []string{`["dns.enable_dns_mgmt"]`}, a.texts(t, `
+		SELECT (before->'granted')::text FROM auth.audit WHERE tenant = 'rolesbyid' AND action = 'role.deleted'`), "written down")
 	ann := a.as(t, "rolesbyid", "ann", goodPassword)
 	current, err := a.users.GetCurrentUser(ann, &authv1.GetCurrentUserRequest{})
 	require.NoError(t, err)

@@ -274,7 +274,7 @@ func (f *factors) testOwnSessions(t *testing.T) {
 	require.Contains(t, list.Sessions[0].Agent, "Go-http-client")
 	require.False(t, list.Sessions[0].Current)
 	done := object{}
-	here.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/user/sessions/revoke", JSON: object{"id": list.Sessions[0].ID}}, &done)
+	here.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/user/sessions/revoke", JSON: object{"session_id": list.Sessions[0].ID}}, &done)
 	ended(t, there)
 	again := f.as(f.signIn(t, "dev", "roamer", "Secret-01"))
 	here.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/user/sessions/revoke_others", JSON: object{}}, &done)

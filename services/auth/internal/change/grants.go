@@ -1,7 +1,9 @@
 package change
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -30,11 +32,16 @@ type Granted struct {
 	Given        bool
 }
 
-// RecordGrants writes changed permissions down, a row each, and tells of every user and role once. All are of one kind.
+// RecordGrants writes changed permissions down, a row each, in one order whatever the database's was, and tells of every
+// user and role once. All are of one kind.
 func (c *Change) RecordGrants(ctx context.Context, changed []Granted) error {
 	if len(changed) == 0 {
 		return nil
 	}
+	slices.SortFunc(changed, func(a, b Granted) int {
+		return cmp.Or(cmp.Compare(a.TargetName, b.TargetName), cmp.Compare(a.Module, b.Module), cmp.Compare(a.ResourceID, b.ResourceID),
+			cmp.Compare(a.Permission, b.Permission))
+	})
 	if err := c.insertGrants(ctx, changed); err != nil {
 		return err
 	}

@@ -44,10 +44,10 @@ func (s *Server) ListOidcProviders(ctx context.Context, r *authv1.ListOidcProvid
 
 // CreateOidcProvider implements the OidcService.
 func (s *Server) CreateOidcProvider(ctx context.Context, r *authv1.CreateOidcProviderRequest) (*authv1.CreateOidcProviderResponse, error) {
-	if err := checkIssuer(r.GetIssuer()); err != nil {
-		return nil, fault.Invalid("issuer", "%v", err)
-	}
 	err := s.cfg.Changes.In(ctx, r.GetTenant(), func(ctx context.Context, c *change.Change) error {
+		if err := checkIssuer(r.GetIssuer()); err != nil {
+			return fault.Invalid("issuer", "%v", err)
+		}
 		if n, err := count(ctx, c); err != nil || n >= maxProviders {
 			return cmp.Or(err, error(fault.Exhausted("TOO_MANY_PROVIDERS", "tenant %s has %d providers already", c.Tenant.Name, maxProviders)))
 		}

@@ -115,8 +115,14 @@ func TestLevels(t *testing.T) {
 		node  int64
 		want  int32
 	}{
-		{"openc3_job_read", 0, SignedIn}, {"openc3_job_read", 7, SignedIn}, {"openc3_job_control", 7, Developer}, {"openc3_job_control", 0, Administrator},
-		{"openc3_job_write", 7, Operator}, {"openc3_job_write", 0, Administrator}, {"openc3_job_root", 7, Administrator}, {"openc3_job_root", 0, Administrator},
+		{"openc3_job_read", 0, SignedIn},
+		{"openc3_job_read", 7, SignedIn},
+		{"openc3_job_control", 7, Developer},
+		{"openc3_job_control", 0, Administrator},
+		{"openc3_job_write", 7, Operator},
+		{"openc3_job_write", 0, Administrator},
+		{"openc3_job_root", 7, Administrator},
+		{"openc3_job_root", 0, Administrator},
 	} {
 		p, ok := PointNamed(test.point)
 		require.True(t, ok)

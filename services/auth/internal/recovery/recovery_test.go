@@ -191,7 +191,7 @@ func TestForgottenPassword(t *testing.T) {
 	link := token(t, b.smtp.Await(t, "Admin@Example.org", 1)[0])
 	require.Zero(t, b.count(t, `SELECT count(*) FROM auth.river_job WHERE args::text ILIKE '%' || $1 || '%' OR args::text ILIKE '%example.org%'`, link))
 
-	requireReason(t, b.redeem(t, "x"+link[1:], newPassword), codes.InvalidArgument, "RESET_LINK_INVALID")
+	requireReason(t, b.redeem(t, link[1:]+"x", newPassword), codes.InvalidArgument, "RESET_LINK_INVALID")
 	requireReason(t, b.redeem(t, link, "weak"), codes.InvalidArgument, "PASSWORD_WEAK")
 	require.NoError(t, b.redeem(t, link, newPassword), "a weak password does not use the link up")
 	require.True(t, b.isPassword(t, newPassword))
@@ -214,8 +214,13 @@ func TestOnlyTheOwnerOfTheMailboxGetsALink(t *testing.T) {
 		SELECT tenant_id, id, name, email, status, '', now(), now()
 		  FROM r, (VALUES ('admin', 'admin@example.org', 'enabled'), ('gone', 'gone@example.org', 'disabled'), ('none', '', 'enabled')) AS u (name, email, status)`)
 	for _, c := range [][2]string{
-		{"admin", "eve@example.org"}, {"nobody", address}, {"none", "@"}, {"gone", "gone@example.org"}, {"99999999999999999999", address},
-		{"dev:nobody", address}, {"admin' OR '1'='1", address},
+		{"admin", "eve@example.org"},
+		{"nobody", address},
+		{"none", "@"},
+		{"gone", "gone@example.org"},
+		{"99999999999999999999", address},
+		{"dev:nobody", address},
+		{"admin' OR '1'='1", address},
 	} {
 		b.forget(t, c[0], c[1])
 	}
@@ -360,7 +365,7 @@ func TestChangePassword(t *testing.T) {
 	}
 	ctx := authn.WithPrincipal(t.Context(), authn.Principal{Tenant: "platform", User: "admin", Session: "this"})
 	swap := func(from, to string) error {
-		_, err := b.Server.ChangePassword(ctx, &authv1.ChangePasswordRequest{OriginalPassword: from, NewPassword: to})
+		_, err := b.ChangePassword(ctx, &authv1.ChangePasswordRequest{OriginalPassword: from, NewPassword: to})
 		return err
 	}
 	requireReason(t, swap("wrong", newPassword), codes.InvalidArgument, "PASSWORD_ORIGINAL_WRONG")

@@ -49,6 +49,16 @@ type Grants struct {
 	Levels      map[int64]int32 `db:"levels"`       // by node of the service tree
 }
 
+// Granted lists what is granted besides the menu, for the audit.
+func (g Grants) Granted() []string {
+	granted := slices.Concat(g.Modules, g.Resources)
+	for node, level := range g.Levels {
+		granted = append(granted, fmt.Sprintf("level %d@%d", level, node))
+	}
+	slices.Sort(granted)
+	return granted
+}
+
 // Admin reports whether one of the roles opens everything in the tenants in reach.
 func (g Grants) Admin() bool { return slices.Contains(g.Roles, authn.AdminRole) }
 

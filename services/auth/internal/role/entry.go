@@ -92,7 +92,7 @@ func (s *Server) RemoveRole(ctx context.Context, r *authv1.RemoveRoleRequest) (*
 		if err := user.TakeRoles(ctx, c, holders, []int64{role.ID}); err != nil {
 			return err
 		}
-		if err := remove(ctx, c, role); err != nil {
+		if err := remove(ctx, c, &role); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &role, nil)

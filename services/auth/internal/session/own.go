@@ -62,10 +62,10 @@ func (s *Server) Logout(ctx context.Context, _ *authv1.LogoutRequest) (*authv1.L
 func (s *Server) RevokeMySession(ctx context.Context, r *authv1.RevokeMySessionRequest) (*authv1.RevokeMySessionResponse, error) {
 	caller := authn.FromContext(ctx)
 	ended, err := s.end(ctx, func(ctx context.Context, tx pgx.Tx) ([]string, error) {
-		return endOne(ctx, tx, caller.Session, r.GetId())
+		return endOne(ctx, tx, caller.Session, r.GetSessionId())
 	})
 	if err == nil && len(ended) == 0 {
-		err = fault.NotFound("SESSION_NOT_FOUND", "id: you have no session %s", r.GetId())
+		err = fault.NotFound("SESSION_NOT_FOUND", "session_id: you have no session %s", r.GetSessionId())
 	}
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *Server) RevokeMyOtherSessions(ctx context.Context, _ *authv1.RevokeMyOt
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.RevokeMyOtherSessionsResponse{Ended: int32(len(ended))}, nil //nolint:gosec // a user has no two billion sessions
+	return &authv1.RevokeMyOtherSessionsResponse{Ended: int32(len(ended))}, nil
 }
 
 // end ends sessions of the caller and tells of each.

@@ -172,7 +172,7 @@ func (s *Server) DeleteUser(ctx context.Context, r *authv1.DeleteUserRequest) (*
 		case u.Tenant == authn.PlatformTenant && u.Username == adminUser:
 			return fault.Denied("USER_PROTECTED", "%s cannot be deleted", u.name())
 		}
-		if err := remove(ctx, c, u); err != nil {
+		if err := remove(ctx, c, &u); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &u, nil, false)

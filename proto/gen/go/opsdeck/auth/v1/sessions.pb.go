@@ -533,7 +533,7 @@ func (x *Session) GetCurrent() bool {
 type RevokeMySessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id from ListMySessions.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -568,9 +568,9 @@ func (*RevokeMySessionRequest) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *RevokeMySessionRequest) GetId() string {
+func (x *RevokeMySessionRequest) GetSessionId() string {
 	if x != nil {
-		return x.Id
+		return x.SessionId
 	}
 	return ""
 }
@@ -737,9 +737,10 @@ const file_opsdeck_auth_v1_sessions_proto_rawDesc = "" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12@\n" +
 	"\x0elast_seen_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastSeenTime\x12\x18\n" +
-	"\acurrent\x18\a \x01(\bR\acurrent\"3\n" +
-	"\x16RevokeMySessionRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x19\n" +
+	"\acurrent\x18\a \x01(\bR\acurrent\"B\n" +
+	"\x16RevokeMySessionRequest\x12(\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x19\n" +
 	"\x17RevokeMySessionResponse\"\x1e\n" +
 	"\x1cRevokeMyOtherSessionsRequest\"5\n" +
 	"\x1dRevokeMyOtherSessionsResponse\x12\x14\n" +
