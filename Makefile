@@ -51,7 +51,6 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
 .PHONY: bench
 bench: setup build ## measure the gateway and the engine beside their peers, in one run
 	go run ./deploy/standalone/cmd/bench
-	go run ./deploy/standalone/cmd/bench dns
 
 .PHONY: lint
 lint: tools check-generated breaking vuln ## everything CI holds against the source

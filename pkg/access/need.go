@@ -17,8 +17,8 @@ const MenuPrefix = "menu:"
 // AdminRight is the right of who has the role admin.
 const AdminRight = "admin"
 
-// platform is the right of the users of the tenant platform, whatever their role.
-const platform = "platform"
+// PlatformRight is the right of the users of the tenant platform, whatever their role.
+const PlatformRight = "platform"
 
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"

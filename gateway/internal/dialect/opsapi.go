@@ -16,7 +16,7 @@ const dns = "opsdeck.dns.v1"
 var opsapi = &Dialect{
 	Name: "opsapi",
 	prefixes: []string{
-		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
+		"/app-keys", "/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
 		"/hosts", "/host", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
 	caller:  header("Token", "Bearer"),
@@ -31,11 +31,19 @@ var opsapi = &Dialect{
 		"PATCH /application/{}/authorization/roles":  {"PATCH /hosts/{}/authorization/roles", aboutHosts},
 	},
 	fields: map[protoreflect.FullName]fields{
-		dns + ".DomainService.DeleteDomain": {aliases: map[string]string{"id": "domain_id"}},
-		dns + ".RecordService.UpdateRecord": {aliases: map[string]string{"id": "record_id"}},
-		dns + ".RecordService.DeleteRecord": {aliases: map[string]string{"id": "record_id"}},
+		dns + ".DomainService.DeleteDomain":          {aliases: map[string]string{"id": "domain_id"}},
+		dns + ".RecordService.UpdateRecord":          {aliases: map[string]string{"id": "record_id"}},
+		dns + ".RecordService.DeleteRecord":          {aliases: map[string]string{"id": "record_id"}},
+		auth + ".PermissionService.GrantUserModules": {single: true},
+		auth + ".PermissionService.GrantRoleModules": {single: true},
 	},
-	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
+	names: wire.Names{
+		auth + ".ApplicationGrant":      {"permissions": "permission"},
+		auth + ".HostGrant":             {"permissions": "permission"},
+		auth + ".UserPermissionsChange": {"permissions": "permission"},
+		auth + ".RolePermissionsChange": {"permissions": "permission"},
+	},
+	encoder: wire.NewEncoder(wire.Rules{Time: localOffset, Omit: wire.FieldSet(auth, "Account.tenant", "RoleEntry.tenant")}),
 	success: opsapiSuccess,
 	failure: opsapiFailure,
 }
@@ -69,7 +77,25 @@ type numbered struct {
 // numbersOf are the errors that endpoints number themselves, by RPC and reason of the fault.
 type numbersOf map[protoreflect.FullName]map[string]numbered
 
-var opsapiNumbers = numbersOf{}
+var opsapiNumbers = numbersOf{
+	auth + ".RecoveryService.ChangePassword":                 {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
+	auth + ".PermissionService.GrantUserModules":             grantNumbers,
+	auth + ".PermissionService.GrantRoleModules":             grantNumbers,
+	auth + ".ApplicationGrantService.GrantUserApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.GrantRoleApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationUsers": grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationRoles": grantNumbers,
+	auth + ".HostGrantService.GrantUserHosts":                grantNumbers,
+	auth + ".HostGrantService.GrantRoleHosts":                grantNumbers,
+	auth + ".HostGrantService.UpdateHostUsers":               grantNumbers,
+	auth + ".HostGrantService.UpdateHostRoles":               grantNumbers,
+}
+
+// grantNumbers are those of all calls that grant.
+var grantNumbers = map[string]numbered{
+	"PERMISSION_UNDEFINED": {30001, http.StatusBadRequest},
+	"GRANT_DENIED":         {30002, http.StatusBadRequest},
+}
 
 // of returns the number of an error: the endpoint's own, or the one that fits its status.
 func (n numbersOf) of(f failed) numbered {

@@ -140,7 +140,9 @@ func PointNamed(name string) (Point, bool) {
 }
 
 // Permission finds a permission of the module by its name or an alias.
-func (m Module) Permission(name string) (Permission, bool) { return permissionNamed(m.Permissions, name) }
+func (m Module) Permission(name string) (Permission, bool) {
+	return permissionNamed(m.Permissions, name)
+}
 
 // Permission finds a permission on resources of the kind by its name or an alias.
 func (k Kind) Permission(name string) (Permission, bool) { return permissionNamed(k.Permissions, name) }

@@ -81,5 +81,6 @@ func number(text string) (int64, bool) {
 
 // Undefined refuses a permission that the catalogue does not have: PERMISSION_UNDEFINED.
 func Undefined(name string) *fault.Fault {
-	return &fault.Fault{Code: codes.InvalidArgument, Reason: "PERMISSION_UNDEFINED", Message: "undefined permission " + name}
+	f := &fault.Fault{Code: codes.InvalidArgument, Reason: "PERMISSION_UNDEFINED", Message: "undefined permission " + name}
+	return f.Chinese("未定义的权限 %s", name)
 }

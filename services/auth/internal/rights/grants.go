@@ -49,6 +49,16 @@ type Grants struct {
 	Levels      map[int64]int32 `db:"levels"`       // by node of the service tree
 }
 
+// Granted lists what is granted besides the menu, for the audit.
+func (g Grants) Granted() []string {
+	granted := slices.Concat(g.Modules, g.Resources)
+	for node, level := range g.Levels {
+		granted = append(granted, fmt.Sprintf("level %d@%d", level, node))
+	}
+	slices.Sort(granted)
+	return granted
+}
+
 // Admin reports whether one of the roles opens everything in the tenants in reach.
 func (g Grants) Admin() bool { return slices.Contains(g.Roles, authn.AdminRole) }
 
@@ -81,7 +91,9 @@ func (g Grants) holdsResource(kind string, id int64, name string) bool {
 	return g.switched(k) && slices.Contains(g.Resources, fmt.Sprintf("%s:%d.%s", kind, id, name))
 }
 
-func (g Grants) switched(k permission.Kind) bool { return slices.Contains(g.Modules, k.Module+"."+k.Needs) }
+func (g Grants) switched(k permission.Kind) bool {
+	return slices.Contains(g.Modules, k.Module+"."+k.Needs)
+}
 
 // passes decides a permission point by the level at its node and the one at the global node.
 func (g Grants) passes(point string, node int64) bool {

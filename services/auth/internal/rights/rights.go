@@ -35,7 +35,7 @@ func (r Rights) Hold(text string) bool {
 		return true
 	case access.AdminRight:
 		return r.Admin()
-	case "platform":
+	case access.PlatformRight:
 		return r.Tenant == authn.PlatformTenant
 	}
 	right, ok := permission.ParseRight(text)

@@ -126,7 +126,7 @@ func (s *Server) DeleteRole(ctx context.Context, r *authv1.DeleteRoleRequest) (*
 		if err != nil {
 			return err
 		}
-		if err := remove(ctx, c, role); err != nil {
+		if err := remove(ctx, c, &role); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &role, nil)

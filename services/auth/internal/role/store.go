@@ -15,9 +15,10 @@ import (
 )
 
 type roleRow struct {
-	Tenant    string `db:"tenant"`
-	Authority string `db:"authority"` // as received
-	Creator   string `db:"creator"`   // user name; empty for roles of old
+	Tenant    string   `db:"tenant"`
+	Authority string   `db:"authority"` // as received
+	Creator   string   `db:"creator"`   // user name; empty for roles of old
+	granted   []string // what goes with a role that is deleted
 	rights.Role
 }
 
@@ -79,8 +80,14 @@ func setObjects(ctx context.Context, c *change.Change, r roleRow, users []int64)
 	return pg.Fault(err, "ROLE", "replace the users of the role %s", r.Name)
 }
 
-func remove(ctx context.Context, c *change.Change, r roleRow) error {
-	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.roles WHERE id = $1`, r.ID)
+// remove also takes what was granted to the role, and writes that down in it.
+func remove(ctx context.Context, c *change.Change, r *roleRow) error {
+	g, err := rights.OfRole(ctx, c.Tx, r.ID)
+	if err != nil {
+		return err
+	}
+	r.granted = g.Granted()
+	_, err = c.Tx.Exec(ctx, `DELETE FROM auth.roles WHERE id = $1`, r.ID)
 	return pg.Fault(err, "ROLE_IN_USE", "the role %s of tenant %s cannot be deleted: users have it", r.Name, r.Tenant)
 }
 
@@ -108,11 +115,12 @@ type audited struct {
 	ObjectType  string   `json:"object_type"`
 	ObjectUsers []string `json:"object_users"`
 	Actions     []string `json:"actions"`
+	Granted     []string `json:"granted,omitempty"` // of one that is deleted: what goes with it
 }
 
 func (r *roleRow) audited() any {
 	if r == nil {
 		return nil
 	}
-	return audited{Name: r.Name, Tenant: r.Tenant, ObjectType: r.ObjectType, ObjectUsers: r.Users, Actions: r.Actions}
+	return audited{Name: r.Name, Tenant: r.Tenant, ObjectType: r.ObjectType, ObjectUsers: r.Users, Actions: r.Actions, Granted: r.granted}
 }

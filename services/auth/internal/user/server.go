@@ -172,7 +172,7 @@ func (s *Server) DeleteUser(ctx context.Context, r *authv1.DeleteUserRequest) (*
 		case u.Tenant == authn.PlatformTenant && u.Username == adminUser:
 			return fault.Denied("USER_PROTECTED", "%s cannot be deleted", u.name())
 		}
-		if err := remove(ctx, c, u); err != nil {
+		if err := remove(ctx, c, &u); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &u, nil, false)
@@ -238,7 +238,8 @@ func changed(ctx context.Context, c *change.Change, before []userRow) error {
 func keepsAdmin(ctx context.Context, c *change.Change) error {
 	n, err := admins(ctx, c)
 	if err == nil && n == 0 {
-		err = fault.Precondition("LAST_ADMIN", "the platform would be left without an administrator: make another one first")
+		err = fault.Precondition("LAST_ADMIN", "the platform would be left without an administrator: make another one first").
+			Chinese("平台将没有管理员，请先设置另一位管理员")
 	}
 	return err
 }

@@ -37,6 +37,7 @@ type userRow struct {
 	RoleID   *int64    `db:"role_id"` // of the first one
 	Role     string    `db:"role"`
 	Roles    []string  `db:"roles"` // names of all of them
+	granted  []string  // what goes with a user who is deleted
 }
 
 func (u userRow) name() string { return authn.Principal{Tenant: u.Tenant, User: u.Username}.Name() }
@@ -109,7 +110,9 @@ func findAll(ctx context.Context, c *change.Change, ids []int64) ([]userRow, err
 	return users, nil
 }
 
-func notFound(id int64) *fault.Fault { return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id) }
+func notFound(id int64) *fault.Fault {
+	return fault.NotFound("USER_NOT_FOUND", "there is no user %d", id).Chinese("没有用户 %d", id)
+}
 
 func roleOf(ctx context.Context, c *change.Change, name string) (rights.Role, error) {
 	rows, _ := c.Tx.Query(ctx, `
@@ -152,14 +155,32 @@ func setPassword(ctx context.Context, c *change.Change, u userRow, hash string) 
 }
 
 func endSessions(ctx context.Context, c *change.Change, u userRow) error {
-	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.sessions WHERE user_id = $1`, u.ID)
+	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1`, u.ID)
 	return pg.Fault(err, "SESSION", "end the sessions of %s", u.name())
 }
 
-// remove also ends the user's sessions: they go with him.
-func remove(ctx context.Context, c *change.Change, u userRow) error {
-	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.users WHERE id = $1`, u.ID)
+// remove also ends the user's sessions and takes his own grants, which it writes down in him: they go with him.
+func remove(ctx context.Context, c *change.Change, u *userRow) error {
+	g, err := grantedTo(ctx, c, u.ID)
+	if err != nil {
+		return err
+	}
+	u.granted = g
+	_, err = c.Tx.Exec(ctx, `DELETE FROM auth.users WHERE id = $1`, u.ID)
 	return pg.Fault(err, "USER", "delete user %s", u.name())
+}
+
+// grantedTo returns what a user is granted by himself.
+func grantedTo(ctx context.Context, c *change.Change, id int64) ([]string, error) {
+	rows, _ := c.Tx.Query(ctx, `
+		SELECT module || '.' || permission AS granted FROM auth.module_grants WHERE user_id = $1
+		UNION ALL
+		SELECT kind || ':' || resource_id || '.' || permission FROM auth.resource_grants WHERE user_id = $1
+		UNION ALL
+		SELECT 'level ' || level || '@' || node_id FROM auth.tree_levels WHERE user_id = $1
+		 ORDER BY granted`, id) // the error comes again below
+	granted, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return granted, pg.Fault(err, "USER", "list what user %d is granted", id)
 }
 
 // admins counts those who administer the tenant.
@@ -182,11 +203,13 @@ type audited struct {
 	Roles    []string `json:"roles"`
 	Remark   string   `json:"remark"`
 	Status   string   `json:"status"`
+	Granted  []string `json:"granted,omitempty"`  // of one who is deleted: what goes with him
 	Password string   `json:"password,omitempty"` // never the password: whether it changed
 }
 
 func (u *userRow) audited() audited {
 	return audited{
 		Username: u.Username, Tenant: u.Tenant, Email: u.Email, Phone: u.Phone, Roles: u.Roles, Remark: u.Remark, Status: u.Status,
+		Granted: u.granted,
 	}
 }

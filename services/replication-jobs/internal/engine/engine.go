@@ -12,8 +12,8 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -29,10 +29,10 @@ const (
 
 // run is one run of a job.
 type run struct {
-	job       Job
-	log       *zap.Logger
-	report    *report
-	selection *filter.Selection
+	job     Job
+	log     *zap.Logger
+	report  *report
+	mapping *mapping.Mapping
 	// source and target are for short questions and for the job's own state; rows travel through other sessions.
 	source, target *mysql.Conn
 }
@@ -99,7 +99,7 @@ func (r *run) fenced(err error) error {
 // connect opens both ends and looks at what the source must have set.
 func (r *run) connect(ctx context.Context) error {
 	var err error
-	if r.selection, err = filter.New(r.job.Do, r.job.Ignore); err != nil {
+	if r.mapping, err = mapping.New(r.job.Do, r.job.Ignore); err != nil {
 		return &mysql.Error{Sentence: err.Error(), Permanent: true}
 	}
 	if r.job.Source.Addr() == r.job.Target.Addr() {
@@ -134,11 +134,12 @@ func (r *run) disconnect() {
 // reachStream does what comes before streaming, and returns where that starts: behind a copy, or at the position that the job asks for.
 func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Position, error) {
 	var start mysql.Position
+	var mapped mapping.Change // a copy has recorded its tables itself
 	var err error
 	if stage == progress.StageCopy || r.wantsCopy() {
 		start, err = r.copy(ctx)
 	} else {
-		start, err = r.chooseStart()
+		start, mapped, err = r.chooseStart()
 	}
 	if err != nil {
 		return start, err
@@ -147,7 +148,12 @@ func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Posi
 	if err != nil {
 		return start, err
 	}
-	return start, rec.SetStage(progress.StageStream, start)
+	return start, r.target.Transaction(func() error {
+		if err := rec.ChangeMapping(mapped); err != nil {
+			return err
+		}
+		return rec.SetStage(progress.StageStream, start)
+	})
 }
 
 // wantsCopy reports whether a job without progress begins with a copy: one that is told where in the binary log to start does not.
@@ -163,7 +169,7 @@ func (r *run) wantsCopy() bool {
 
 func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 	copier := fullcopy.New(fullcopy.Options{
-		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Selection: r.selection,
+		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
 		ChunkSize: cmp.Or(r.job.ChunkSize, defaultChunkSize), Readers: copyReaders, Writers: max(r.job.ParallelWorkers, minCopyWriters),
 		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable,
 		Event: r.report.event, Log: r.log,
@@ -174,24 +180,6 @@ func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 		return mysql.Position{}, err
 	}
 	return copied.Start(), nil
-}
-
-// chooseStart returns the position that a job without a copy starts at: the one it names, else the source's current one.
-func (r *run) chooseStart() (mysql.Position, error) {
-	tables, err := mysql.LoadTables(r.source, r.selection.Table)
-	if err != nil {
-		return mysql.Position{}, err
-	}
-	if err := fullcopy.CheckChosen(r.source, r.job.Source.Addr(), r.selection, tables); err != nil {
-		return mysql.Position{}, err
-	}
-	if r.job.StartGTID == "" {
-		return r.source.Flavor.CurrentPosition(r.source)
-	}
-	if _, err := r.source.Flavor.ParseGTIDSet(r.job.StartGTID); err != nil {
-		return mysql.Position{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
-	}
-	return mysql.Position{GTIDSet: r.job.StartGTID}, nil
 }
 
 // settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and
@@ -237,6 +225,10 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	if missing != "" {
 		return &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
 	}
+	zone, err := systemZone(r.source)
+	if err != nil {
+		return err
+	}
 	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	handover, err := copied.Handover(r.source.Flavor)
 	if err != nil {
@@ -244,7 +236,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	}
 	queue := max(r.job.QueueSize, minQueue)
 	stream, err := binlog.Open(ctx, binlog.Config{
-		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.selection, QueueTransactions: queue, Logger: r.log,
+		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: queue, Logger: r.log,
 	})
 	if err != nil {
 		return err
@@ -252,7 +244,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Selection: r.selection, Handover: handover, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, queue, copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)

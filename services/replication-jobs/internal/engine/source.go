@@ -46,3 +46,20 @@ func checkSettings(have map[string]string) error {
 	}
 	return nil
 }
+
+// systemZone is the server's own time zone, as its offset at present.
+func systemZone(c *mysql.Conn) (string, error) {
+	r, err := c.Execute("SELECT TIMESTAMPDIFF(MINUTE, UTC_TIMESTAMP(), CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))")
+	if err != nil {
+		return "", fmt.Errorf("read the source's time zone: %w", mysql.Explain(err))
+	}
+	minutes, err := r.GetInt(0, 0)
+	if err != nil {
+		return "", fmt.Errorf("read the source's time zone: %w", err)
+	}
+	sign := '+'
+	if minutes < 0 {
+		sign, minutes = '-', -minutes
+	}
+	return fmt.Sprintf("%c%02d:%02d", sign, minutes/60, minutes%60), nil
+}

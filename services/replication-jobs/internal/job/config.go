@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,9 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 )
 
 // maxID is the longest full job id, in characters.
@@ -68,7 +72,20 @@ func check(c *replicationv1.JobConfig, jobType string) error {
 	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
 		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
 	}
+	if err := checkRules(src); err != nil {
+		return err
+	}
 	return checkNodes(c)
+}
+
+// checkRules refuses rules that no source could be replicated with.
+func checkRules(src *replicationv1.SourceTask) error {
+	_, err := mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb()))
+	var wrong *filter.RuleError
+	if errors.As(err, &wrong) {
+		return fault.Invalid("job.src_task."+wrong.Field, "%s", wrong.Problem)
+	}
+	return err
 }
 
 func checkNodes(c *replicationv1.JobConfig) error {

@@ -17,6 +17,7 @@ const (
 	verbCreated = "created"
 	verbPaused  = "paused"
 	verbResumed = "resumed"
+	verbDecided = "decided"
 	verbDeleted = "deleted"
 )
 

@@ -488,11 +488,11 @@ const file_opsdeck_auth_v1_access_proto_rawDesc = "" +
 	"\x05Scope\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12!\n" +
 	"\fevery_tenant\x18\x02 \x01(\bR\veveryTenant\x12\x14\n" +
-	"\x05users\x18\x03 \x03(\tR\x05users2\xa9\x02\n" +
-	"\rAccessService\x12Q\n" +
-	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01\x12`\n" +
+	"\x05users\x18\x03 \x03(\tR\x05users2\xad\x02\n" +
+	"\rAccessService\x12S\n" +
+	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\v\xca\xf3\x18\x040\x01\x10\x01\x90\x02\x01\x12b\n" +
 	"\n" +
-	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01\x12c\n" +
+	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\v\xca\xf3\x18\x040\x01\x10\x01\x90\x02\x01\x12c\n" +
 	"\vListAllowed\x12#.opsdeck.auth.v1.ListAllowedRequest\x1a$.opsdeck.auth.v1.ListAllowedResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
