@@ -81,14 +81,19 @@ func (n *names) bulkCreate(ctx context.Context, server int64, zone string) error
 	if err := n.call(ctx, http.MethodGet, fmt.Sprintf("/dns-services/%d/domains/?name=%s", server, zone), nil, &found); err != nil {
 		return err
 	}
+	return n.createMany(ctx, server, found.Results[0].ID, zone, 0)
+}
+
+// createMany makes 10,000 records in one call, numbered from first.
+func (n *names) createMany(ctx context.Context, server, domain int64, zone string, first int) error {
 	records := make([]map[string]any, bulkRecords)
 	for i := range records {
-		records[i] = map[string]any{"name": fmt.Sprintf("h%d.%s", i, zone), "type": "A", "value": address(i)}
+		records[i] = map[string]any{"name": fmt.Sprintf("h%d.%s", first+i, zone), "type": "A", "value": address(first + i)}
 	}
 	var made struct {
 		Pending bool `json:"pending"`
 	}
-	err := n.call(ctx, http.MethodPost, fmt.Sprintf("/dns-services/%d/domains/%d/records/actions/create/", server, found.Results[0].ID), records, &made)
+	err := n.call(ctx, http.MethodPost, fmt.Sprintf("/dns-services/%d/domains/%d/records/actions/create/", server, domain), records, &made)
 	if err == nil && made.Pending {
 		err = fmt.Errorf("the records of %s are not served yet", zone)
 	}
