@@ -54,11 +54,11 @@ nats_config() {
 		authorization {
 		  users = [
 		    { user: auth, password: "$(cat "$dir/auth/nats")", permissions {
-		        publish: ["opsdeck.auth.>", $stream]
+		        publish: ["opsdeck.auth.>", "wake.auth.>", $stream]
 		        subscribe: ["_OPSDECK.>"] } }
 		    { user: replication, password: "$(cat "$dir/replication/nats")", permissions {
 		        publish: ["opsdeck.replication.>", "wake.replication.>", $stream]
-		        subscribe: ["_OPSDECK.>"] } }
+		        subscribe: ["_OPSDECK.>", "wake.auth.revision"] } }
 		    { user: worker, password: "$(cat "$dir/worker/nats")", permissions {
 		        publish: { deny: [">"] }
 		        subscribe: ["wake.replication.>"] } }

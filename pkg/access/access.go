@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -92,13 +91,15 @@ func says(rule *accessv1.Rule) bool {
 		return caller.MenuAction != ""
 	case *accessv1.Rule_Services:
 		return len(caller.Services.GetNames()) > 0
+	case *accessv1.Rule_Rights:
+		return len(caller.Rights.GetAllOf())+len(caller.Rights.GetAnyOf()) > 0
 	}
 	return false
 }
 
 // Authorize checks the caller in ctx against the rule of a method and returns the context for the method, which carries the
-// caller's scope. The request is nil for a stream that has not sent one yet. Without a decider a token is believed until it
-// expires, and only the role admin opens menu actions. Errors: UNAUTHENTICATED, FORBIDDEN, and those of the decider.
+// decision. The request is nil for a stream that has not sent one yet. Without a decider a token is believed until it expires, and
+// only the role admin holds rights. Errors: UNAUTHENTICATED, FORBIDDEN, and those of the decider.
 func (r Rules) Authorize(ctx context.Context, decider Decider, method string, request any) (context.Context, error) {
 	rule, ok := r[method]
 	if !ok {
@@ -117,38 +118,23 @@ func (r Rules) Authorize(ctx context.Context, decider Decider, method string, re
 	if caller.Service != "" || rule.GetServices() != nil {
 		return ctx, fault.Denied("FORBIDDEN", "%s may not call %s", caller.Name(), method)
 	}
-	uri := action(rule.GetMenuAction(), request)
-	decision, err := decide(ctx, decider, caller, uri)
+	need := needOf(rule, request)
+	decision, err := decide(ctx, decider, caller, need.rights())
 	if err != nil {
 		return ctx, err
 	}
-	if !decision.Allowed {
-		return ctx, fault.Denied("FORBIDDEN", "%s may not use %s", caller.Name(), uri)
+	if missing := need.missing(decision); missing != "" {
+		return ctx, fault.Denied("FORBIDDEN", "%s may not use %s", caller.Name(), missing)
 	}
-	return WithScope(ctx, decision.Scope), nil
+	return WithDecision(ctx, decision), nil
 }
 
-func decide(ctx context.Context, decider Decider, caller authn.Principal, action string) (Decision, error) {
+func decide(ctx context.Context, decider Decider, caller authn.Principal, rights []string) (Decision, error) {
 	if decider != nil {
-		return decider.Decide(ctx, caller, action)
+		return decider.Decide(ctx, caller, rights)
 	}
-	admin := caller.Role == authn.AdminRole
-	return Decision{Allowed: admin || action == "", Scope: Scope{All: admin, EveryTenant: caller.IsPlatform()}}, nil
-}
-
-// action fills the fields in braces of a menu action with the values of the request.
-func action(pattern string, request any) string {
-	message, ok := request.(proto.Message)
-	if !ok {
-		return pattern
+	if caller.Role != authn.AdminRole {
+		return Decision{Scope: Scope{EveryTenant: caller.IsPlatform()}}, nil
 	}
-	m := message.ProtoReflect()
-	fields := m.Descriptor().Fields()
-	for i := range fields.Len() {
-		field := fields.Get(i)
-		if field.Kind() == protoreflect.StringKind && !field.IsList() {
-			pattern = strings.ReplaceAll(pattern, "{"+string(field.Name())+"}", m.Get(field).String())
-		}
-	}
-	return pattern
+	return Decision{Held: rights, Scope: Scope{All: true, EveryTenant: caller.IsPlatform()}}, nil
 }

@@ -7,19 +7,22 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/authn"
 )
 
-// Decider knows what people may do now. A token alone does not: its session may have ended, and its user's role may have
+// Decider knows what people may do now. A token alone does not: its session may have ended, and its user's rights may have
 // changed, since it was signed.
 type Decider interface {
-	// Decide says whether the caller may use a menu action; action is empty when being signed in is all that a method wants.
+	// Decide says which of the rights the caller holds; none may be asked for when being signed in is all that a method wants.
 	// It returns an error when the session has ended, and when it cannot tell.
-	Decide(ctx context.Context, caller authn.Principal, action string) (Decision, error)
+	Decide(ctx context.Context, caller authn.Principal, rights []string) (Decision, error)
 }
 
 // Decision is what a Decider says.
 type Decision struct {
-	Allowed bool
-	Scope   Scope
+	Held  []string // of the rights asked for
+	Scope Scope
 }
+
+// Holds reports whether a right was asked for and is held.
+func (d Decision) Holds(right string) bool { return slices.Contains(d.Held, right) }
 
 // Scope says whose things a caller may act for. The zero Scope reaches nobody but the caller himself.
 type Scope struct {
@@ -37,15 +40,21 @@ func (s Scope) Reaches(caller authn.Principal, tenant, username string) bool {
 	return s.All || owner.Name() == caller.Name() || slices.Contains(s.Users, owner.Name())
 }
 
-type scopeKey struct{}
+type decisionKey struct{}
 
-// WithScope returns a context that carries the scope of the caller.
-func WithScope(ctx context.Context, s Scope) context.Context {
-	return context.WithValue(ctx, scopeKey{}, s)
+// WithDecision returns a context that carries what was decided about the caller.
+func WithDecision(ctx context.Context, d Decision) context.Context {
+	return context.WithValue(ctx, decisionKey{}, d)
+}
+
+func decisionOf(ctx context.Context) Decision {
+	d, _ := ctx.Value(decisionKey{}).(Decision)
+	return d
 }
 
 // ScopeOf returns the scope of the caller in ctx; the zero Scope when nobody decided about one.
-func ScopeOf(ctx context.Context) Scope {
-	s, _ := ctx.Value(scopeKey{}).(Scope)
-	return s
-}
+func ScopeOf(ctx context.Context) Scope { return decisionOf(ctx).Scope }
+
+// Holds reports whether the caller in ctx holds a right that the rule of the method names. Methods with "row" in their rule ask it
+// before they look at who owns a row.
+func Holds(ctx context.Context, right string) bool { return decisionOf(ctx).Holds(right) }

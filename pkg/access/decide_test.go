@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,14 +16,18 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/fault"
 )
 
-// opens is a Decider for which one action is open to everybody, and the session "over" has ended.
+// opens is a Decider for which one menu action is open to everybody, and the session "over" has ended.
 type opens string
 
-func (o opens) Decide(_ context.Context, caller authn.Principal, action string) (access.Decision, error) {
+func (o opens) Decide(_ context.Context, caller authn.Principal, rights []string) (access.Decision, error) {
 	if caller.Session == "over" {
 		return access.Decision{}, fault.Unauthenticated("SESSION_ENDED", "over")
 	}
-	return access.Decision{Allowed: action == "" || action == string(o), Scope: access.Scope{Users: []string{"acme:eve"}}}, nil
+	d := access.Decision{Scope: access.Scope{Users: []string{"acme:eve"}}}
+	if slices.Contains(rights, access.MenuPrefix+string(o)) {
+		d.Held = []string{access.MenuPrefix + string(o)}
+	}
+	return d, nil
 }
 
 func TestADeciderDecides(t *testing.T) {

@@ -103,8 +103,11 @@ func (c *Conn) Close(ctx context.Context) error {
 
 // Wake tells every process that listens on a subject that there is something to look at. It is a hint: nothing
 // is kept for those who are away.
-func (c *Conn) Wake(subject string) error {
-	if err := c.nats.Publish(wakePrefix+subject, nil); err != nil {
+func (c *Conn) Wake(subject string) error { return c.Tell(subject, nil) }
+
+// Tell is a wake-up that says something. It is lost on those who are away.
+func (c *Conn) Tell(subject string, text []byte) error {
+	if err := c.nats.Publish(wakePrefix+subject, text); err != nil {
 		return fmt.Errorf("wake %s: %w", subject, err)
 	}
 	return nil
@@ -112,7 +115,12 @@ func (c *Conn) Wake(subject string) error {
 
 // OnWake calls woken, one call at a time, for wake-ups of a subject, until stop is called.
 func (c *Conn) OnWake(subject string, woken func()) (stop func(), err error) {
-	sub, err := c.nats.Subscribe(wakePrefix+subject, func(*nats.Msg) { woken() })
+	return c.OnTold(subject, func([]byte) { woken() })
+}
+
+// OnTold is OnWake for wake-ups that say something.
+func (c *Conn) OnTold(subject string, told func(text []byte)) (stop func(), err error) {
+	sub, err := c.nats.Subscribe(wakePrefix+subject, func(m *nats.Msg) { told(m.Data) })
 	if err != nil {
 		return nil, fmt.Errorf("listen for wake-ups of %s: %w", subject, err)
 	}

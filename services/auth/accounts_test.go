@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
@@ -282,9 +284,9 @@ func (a *accounts) testPasswords(t *testing.T) {
 	requireReason(t, err, "ACCOUNT_LOCKED")
 }
 
-// testDecisions asks like another service: over gRPC, from two processes.
+// testDecisions asks like another service: over gRPC, from two processes, one of which hears when rights change.
 func (a *accounts) testDecisions(t *testing.T) {
-	const uri = "/v2/user/list"
+	const right = "menu:/v2/user/list"
 	a.role(t, "decided", "reader", "self", "[]")
 	a.user(t, "decided", "bob", "reader")
 	a.user(t, "decided", "root", "admin")
@@ -293,28 +295,33 @@ func (a *accounts) testDecisions(t *testing.T) {
 	caller, err := authn.NewVerifier(authn.NewRemoteKeys(authv1.NewKeyServiceClient(a.conn))).Verify(t.Context(), token)
 	require.NoError(t, err)
 	bob := rpc.WithCall(t.Context(), rpc.Call{}.WithToken(token))
-	first, second := access.NewRemote(authv1.NewAccessServiceClient(a.conn)), access.NewRemote(authv1.NewAccessServiceClient(a.conn))
+	events, err := bus.Connect(t.Context(), bus.Config{URL: a.cfg.NATSURL, Name: "another", User: a.cfg.NATSUser, Password: a.cfg.NATSPassword}, zap.NewNop())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, events.Close(t.Context())) }()
+	news, err := access.Listen(events)
+	require.NoError(t, err)
+	first, second := access.NewRemote(authv1.NewAccessServiceClient(a.conn), news), access.NewRemote(authv1.NewAccessServiceClient(a.conn), nil)
 	within := func(what string, ok func(d access.Decision, err error) bool) {
 		t.Helper()
 		for _, process := range []*access.Remote{first, second} {
-			require.Eventually(t, func() bool { return ok(process.Decide(bob, caller, uri)) }, time.Second, 20*time.Millisecond, what)
+			require.Eventually(t, func() bool { return ok(process.Decide(bob, caller, []string{right})) }, time.Second, 20*time.Millisecond, what)
 		}
 	}
-	within("nothing is granted", func(d access.Decision, err error) bool { return err == nil && !d.Allowed && !d.Scope.All })
+	within("nothing is granted", func(d access.Decision, err error) bool { return err == nil && !d.Holds(right) && !d.Scope.All })
 	require.NoError(t, a.updateRole("decided", "reader", "all", reads)(a.admin))
 	within("granted", func(d access.Decision, err error) bool {
-		return err == nil && d.Allowed && d.Scope.All && !d.Scope.EveryTenant
+		return err == nil && d.Holds(right) && d.Scope.All && !d.Scope.EveryTenant
 	})
 	require.NoError(t, a.updateRole("decided", "reader", "self", "[]")(a.admin))
-	within("revoked", func(d access.Decision, err error) bool { return err == nil && !d.Allowed && !d.Scope.All })
+	within("revoked", func(d access.Decision, err error) bool { return err == nil && !d.Holds(right) && !d.Scope.All })
 	require.NoError(t, a.updateUser("decided", "bob", "admin")(a.admin))
-	within("made an admin", func(d access.Decision, err error) bool { return err == nil && d.Allowed && d.Scope.All })
-	batch, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{MenuActions: []string{uri, "", "/v2/nothing"}})
+	within("made an admin", func(d access.Decision, err error) bool { return err == nil && d.Holds(right) && d.Scope.All })
+	batch, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{Rights: []string{right, "", "menu:/v2/nothing"}})
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, true, true}, batch.GetAllowed())
 	require.NoError(t, a.updateUser("decided", "bob", "reader")(a.admin))
-	within("no admin any more", func(d access.Decision, err error) bool { return err == nil && !d.Allowed })
-	batch, err = authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{MenuActions: []string{uri, "", "/v2/nothing"}})
+	within("no admin any more", func(d access.Decision, err error) bool { return err == nil && !d.Holds(right) })
+	batch, err = authv1.NewAccessServiceClient(a.conn).BatchCheck(bob, &authv1.BatchCheckRequest{Rights: []string{right, "", "menu:/v2/nothing"}})
 	require.NoError(t, err)
 	require.Equal(t, []bool{false, true, false}, batch.GetAllowed())
 	require.NoError(t, a.deleteUser("decided", "bob")(a.admin))

@@ -126,7 +126,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 	authv1.RegisterSessionServiceServer(server, sessions)
 	authv1.RegisterTenantServiceServer(server, users)
 	authv1.RegisterUserServiceServer(server, users)
-	return svc.Serve(ctx, server, queue.Run)
+	return svc.Serve(ctx, server, queue.Run, decisions.Announce(svc.Bus, svc.Log))
 }
 
 // parts are what the RPCs share.

@@ -105,7 +105,7 @@ func (a *accounts) testRefusals(t *testing.T) {
 			return err
 		}},
 		{"batch check", "", func(ctx context.Context) error {
-			_, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(ctx, &authv1.BatchCheckRequest{MenuActions: []string{""}})
+			_, err := authv1.NewAccessServiceClient(a.conn).BatchCheck(ctx, &authv1.BatchCheckRequest{Rights: []string{""}})
 			return err
 		}},
 	}

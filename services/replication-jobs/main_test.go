@@ -206,8 +206,8 @@ func (s *authServer) PublicKey(context.Context, string) (ed25519.PublicKey, erro
 	return s.public, nil
 }
 
-// Check decides as auth does: admins open everything of their tenants, operators every action for their own jobs and dora's.
-func (s *authServer) Check(ctx context.Context, r *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+// BatchCheck decides as auth does: admins open everything of their tenants, operators every action for their own jobs and dora's.
+func (s *authServer) BatchCheck(ctx context.Context, r *authv1.BatchCheckRequest) (*authv1.BatchCheckResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	_, text, _ := strings.Cut(strings.Join(md.Get("authorization"), ""), " ")
 	caller, err := authn.NewVerifier(s).Verify(ctx, text)
@@ -218,6 +218,9 @@ func (s *authServer) Check(ctx context.Context, r *authv1.CheckRequest) (*authv1
 	if caller.Role == authn.AdminRole {
 		scope = &authv1.Scope{Kind: access.ScopeAll, EveryTenant: caller.IsPlatform()}
 	}
-	allowed := r.GetMenuAction() == "" || caller.Role == authn.AdminRole || caller.Role == "operator"
-	return &authv1.CheckResponse{Allowed: allowed, Scope: scope}, nil
+	answer := &authv1.BatchCheckResponse{Scope: scope}
+	for range r.GetRights() {
+		answer.Allowed = append(answer.Allowed, caller.Role == authn.AdminRole || caller.Role == "operator")
+	}
+	return answer, nil
 }

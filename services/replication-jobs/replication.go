@@ -92,7 +92,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	svc.Decider = access.NewRemote(authv1.NewAccessServiceClient(auth))
+	news, err := access.Listen(svc.Bus)
+	if err != nil {
+		return err
+	}
+	svc.Decider = access.NewRemote(authv1.NewAccessServiceClient(auth), news)
 	server, err := svc.Server(authn.NewRemoteKeys(authv1.NewKeyServiceClient(auth)))
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,6 +41,7 @@ type Rights struct {
 	Username string    `db:"username"`
 	Created  time.Time `db:"created_at"`
 	Remark   string    `db:"remark"`
+	Revision int64     `db:"revision"` // of everybody's rights
 	Role
 }
 
@@ -51,7 +53,7 @@ type Querier interface {
 // Of returns the rights of a caller whose session is open and who is enabled. Errors: SESSION_ENDED.
 func Of(ctx context.Context, db Querier, caller authn.Principal, now time.Time) (Rights, error) {
 	rows, _ := db.Query(ctx, `
-		SELECT u.id AS user_id, t.name AS tenant, u.username, u.created_at, u.remark,
+		SELECT u.id AS user_id, t.name AS tenant, u.username, u.created_at, u.remark, (SELECT n FROM auth.revision) AS revision,
 		       r.id AS role_id, r.name AS role, r.object_type, r.actions,
 		       ARRAY(SELECT ot.name || ':' || ou.username
 		               FROM auth.role_objects o
@@ -79,9 +81,17 @@ func (r Rights) Principal() authn.Principal {
 // Admin reports whether the role opens everything in the tenants in reach.
 func (r Role) Admin() bool { return r.Name == authn.AdminRole }
 
-// Opens reports whether the role opens a path of the menu catalogue; "" is open to everybody.
+// Opens reports whether the role opens a path of the menu catalogue.
 func (r Role) Opens(uri string) bool {
-	return uri == "" || r.Admin() || slices.Contains(r.Actions, menu.ActionOf(uri)) // no role has the action ""
+	return r.Admin() || slices.Contains(r.Actions, menu.ActionOf(uri)) // no role has the action ""
+}
+
+// Hold reports whether the rights hold one that is written as in opsdeck.access.v1.Rights.
+func (r Rights) Hold(right string) bool {
+	if uri, ok := strings.CutPrefix(right, access.MenuPrefix); ok {
+		return r.Opens(uri)
+	}
+	return right == "" || right == "admin" && r.Admin()
 }
 
 // Scope returns whose things the rights reach.
@@ -133,4 +143,11 @@ func (r Rights) coversObjects(role Role) bool {
 	return !slices.ContainsFunc(role.Users, func(user string) bool {
 		return user != r.Principal().Name() && !slices.Contains(scope.Users, user)
 	})
+}
+
+// Newest returns the revision of everybody's rights.
+func Newest(ctx context.Context, db Querier) (int64, error) {
+	rows, _ := db.Query(ctx, `SELECT n FROM auth.revision`) // the error comes again below
+	n, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+	return n, pg.Fault(err, "REVISION", "read the revision of rights")
 }

@@ -56,10 +56,19 @@ func TestNobodyCoversMoreThanHeIs(t *testing.T) {
 func TestRolesOpenWhatTheirActionsSay(t *testing.T) {
 	t.Parallel()
 	worker, admin := Role{Name: "worker", Actions: list}, Role{Name: "admin"}
-	for uri, want := range map[string]bool{"": true, "/v2/user/list": true, "/v2/user/create": false, "/v2/log/level": false, "/v2/user/list/": false} {
+	for uri, want := range map[string]bool{"": false, "/v2/user/list": true, "/v2/user/create": false, "/v2/log/level": false, "/v2/user/list/": false} {
 		require.Equal(t, want, worker.Opens(uri), uri)
 		require.True(t, admin.Opens(uri), uri)
 	}
+}
+
+func TestHold(t *testing.T) {
+	t.Parallel()
+	worker, admin := Rights{Role: Role{Name: "worker", Actions: list}}, Rights{Role: Role{Name: "admin"}}
+	for right, want := range map[string]bool{"": true, "menu:/v2/user/list": true, "menu:/v2/user/create": false, "admin": false, "menu:": false, "row": false} {
+		require.Equal(t, want, worker.Hold(right), right)
+	}
+	require.True(t, admin.Hold("admin"))
 }
 
 func TestScopes(t *testing.T) {

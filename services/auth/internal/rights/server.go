@@ -6,11 +6,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 
 	"github.com/opsdeck/opsdeck/services/auth/internal/menu"
@@ -31,21 +33,27 @@ func NewServer(pool *pgxpool.Pool, now func() time.Time) *Server {
 }
 
 // Decide implements access.Decider without asking anybody but the database.
-func (s *Server) Decide(ctx context.Context, caller authn.Principal, action string) (access.Decision, error) {
+func (s *Server) Decide(ctx context.Context, caller authn.Principal, rights []string) (access.Decision, error) {
 	r, err := Of(ctx, s.pool, caller, s.now())
 	if err != nil {
 		return access.Decision{}, err
 	}
-	return access.Decision{Allowed: r.Opens(action), Scope: r.Scope()}, nil
+	d := access.Decision{Scope: r.Scope()}
+	for _, right := range rights {
+		if r.Hold(right) {
+			d.Held = append(d.Held, right)
+		}
+	}
+	return d, nil
 }
 
 // Check implements the AccessService.
 func (s *Server) Check(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-	d, err := s.Decide(ctx, authn.FromContext(ctx), request.GetMenuAction())
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.CheckResponse{Allowed: d.Allowed, Scope: scopeProto(d.Scope)}, nil
+	return &authv1.CheckResponse{Allowed: r.Hold(request.GetRight()), Scope: scopeProto(r.Scope()), Revision: r.Revision}, nil
 }
 
 // BatchCheck implements the AccessService.
@@ -54,11 +62,18 @@ func (s *Server) BatchCheck(ctx context.Context, request *authv1.BatchCheckReque
 	if err != nil {
 		return nil, err
 	}
-	answer := &authv1.BatchCheckResponse{Scope: scopeProto(r.Scope())}
-	for _, action := range request.GetMenuActions() {
-		answer.Allowed = append(answer.Allowed, r.Opens(action))
+	answer := &authv1.BatchCheckResponse{Scope: scopeProto(r.Scope()), Revision: r.Revision}
+	for _, right := range request.GetRights() {
+		answer.Allowed = append(answer.Allowed, r.Hold(right))
 	}
 	return answer, nil
+}
+
+// Announce tells every service the newest revision of rights until ctx ends.
+func (s *Server) Announce(conn *bus.Conn, log *zap.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return access.Announce(ctx, conn, log, func(ctx context.Context) (int64, error) { return Newest(ctx, s.pool) })
+	}
 }
 
 func scopeProto(s access.Scope) *authv1.Scope {

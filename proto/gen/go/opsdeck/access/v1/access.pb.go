@@ -35,6 +35,7 @@ type Rule struct {
 	//	*Rule_SignedIn
 	//	*Rule_MenuAction
 	//	*Rule_Services
+	//	*Rule_Rights
 	Caller        isRule_Caller `protobuf_oneof:"caller"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -113,6 +114,15 @@ func (x *Rule) GetServices() *Services {
 	return nil
 }
 
+func (x *Rule) GetRights() *Rights {
+	if x != nil {
+		if x, ok := x.Caller.(*Rule_Rights); ok {
+			return x.Rights
+		}
+	}
+	return nil
+}
+
 type isRule_Caller interface {
 	isRule_Caller()
 }
@@ -138,6 +148,11 @@ type Rule_Services struct {
 	Services *Services `protobuf:"bytes,4,opt,name=services,proto3,oneof"`
 }
 
+type Rule_Rights struct {
+	// Users with these rights.
+	Rights *Rights `protobuf:"bytes,5,opt,name=rights,proto3,oneof"`
+}
+
 func (*Rule_Public) isRule_Caller() {}
 
 func (*Rule_SignedIn) isRule_Caller() {}
@@ -145,6 +160,74 @@ func (*Rule_SignedIn) isRule_Caller() {}
 func (*Rule_MenuAction) isRule_Caller() {}
 
 func (*Rule_Services) isRule_Caller() {}
+
+func (*Rule_Rights) isRule_Caller() {}
+
+// Rights that a user needs. Each is a text with a kind; a request field in braces stands for its value, a number, as in
+// "application:{id}.edit_app":
+//
+//	admin                              the role admin
+//	menu:/v2/job/sync/create           a menu action
+//	module:dns.manage_dns_server       a permission of a module
+//	application:17.edit_app            a permission on one application, by a grant on it or of its module
+//	host:4.login_host                  likewise on one host
+//	business:3.view                    likewise on one product line
+//	user:5                             being the user with this id
+//	point:openc3_job_write@12          a permission point at a node of the service tree, 0 for the global one
+//	row                                only in any_of: the method itself decides row by row, by who owns it
+type Rights struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller must hold each of them.
+	AllOf []string `protobuf:"bytes,1,rep,name=all_of,json=allOf,proto3" json:"all_of,omitempty"`
+	// The caller must hold one of them, if there are any.
+	AnyOf         []string `protobuf:"bytes,2,rep,name=any_of,json=anyOf,proto3" json:"any_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rights) Reset() {
+	*x = Rights{}
+	mi := &file_opsdeck_access_v1_access_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rights) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rights) ProtoMessage() {}
+
+func (x *Rights) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_access_v1_access_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rights.ProtoReflect.Descriptor instead.
+func (*Rights) Descriptor() ([]byte, []int) {
+	return file_opsdeck_access_v1_access_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rights) GetAllOf() []string {
+	if x != nil {
+		return x.AllOf
+	}
+	return nil
+}
+
+func (x *Rights) GetAnyOf() []string {
+	if x != nil {
+		return x.AnyOf
+	}
+	return nil
+}
 
 // Names of services, as in the "svc" claim of a service token.
 type Services struct {
@@ -157,7 +240,7 @@ type Services struct {
 
 func (x *Services) Reset() {
 	*x = Services{}
-	mi := &file_opsdeck_access_v1_access_proto_msgTypes[1]
+	mi := &file_opsdeck_access_v1_access_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -169,7 +252,7 @@ func (x *Services) String() string {
 func (*Services) ProtoMessage() {}
 
 func (x *Services) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_access_v1_access_proto_msgTypes[1]
+	mi := &file_opsdeck_access_v1_access_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -182,7 +265,7 @@ func (x *Services) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Services.ProtoReflect.Descriptor instead.
 func (*Services) Descriptor() ([]byte, []int) {
-	return file_opsdeck_access_v1_access_proto_rawDescGZIP(), []int{1}
+	return file_opsdeck_access_v1_access_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Services) GetNames() []string {
@@ -215,14 +298,18 @@ var File_opsdeck_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_opsdeck_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1eopsdeck/access/v1/access.proto\x12\x11opsdeck.access.v1\x1a google/protobuf/descriptor.proto\"\xa7\x01\n" +
+	"\x1eopsdeck/access/v1/access.proto\x12\x11opsdeck.access.v1\x1a google/protobuf/descriptor.proto\"\xdc\x01\n" +
 	"\x04Rule\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12\x1d\n" +
 	"\tsigned_in\x18\x02 \x01(\bH\x00R\bsignedIn\x12!\n" +
 	"\vmenu_action\x18\x03 \x01(\tH\x00R\n" +
 	"menuAction\x129\n" +
-	"\bservices\x18\x04 \x01(\v2\x1b.opsdeck.access.v1.ServicesH\x00R\bservicesB\b\n" +
-	"\x06caller\" \n" +
+	"\bservices\x18\x04 \x01(\v2\x1b.opsdeck.access.v1.ServicesH\x00R\bservices\x123\n" +
+	"\x06rights\x18\x05 \x01(\v2\x19.opsdeck.access.v1.RightsH\x00R\x06rightsB\b\n" +
+	"\x06caller\"6\n" +
+	"\x06Rights\x12\x15\n" +
+	"\x06all_of\x18\x01 \x03(\tR\x05allOf\x12\x15\n" +
+	"\x06any_of\x18\x02 \x03(\tR\x05anyOf\" \n" +
 	"\bServices\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names:M\n" +
 	"\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\v2\x17.opsdeck.access.v1.RuleR\x04ruleBDZBgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/access/v1;accessv1b\x06proto3"
@@ -239,21 +326,23 @@ func file_opsdeck_access_v1_access_proto_rawDescGZIP() []byte {
 	return file_opsdeck_access_v1_access_proto_rawDescData
 }
 
-var file_opsdeck_access_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_opsdeck_access_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_opsdeck_access_v1_access_proto_goTypes = []any{
 	(*Rule)(nil),                       // 0: opsdeck.access.v1.Rule
-	(*Services)(nil),                   // 1: opsdeck.access.v1.Services
-	(*descriptorpb.MethodOptions)(nil), // 2: google.protobuf.MethodOptions
+	(*Rights)(nil),                     // 1: opsdeck.access.v1.Rights
+	(*Services)(nil),                   // 2: opsdeck.access.v1.Services
+	(*descriptorpb.MethodOptions)(nil), // 3: google.protobuf.MethodOptions
 }
 var file_opsdeck_access_v1_access_proto_depIdxs = []int32{
-	1, // 0: opsdeck.access.v1.Rule.services:type_name -> opsdeck.access.v1.Services
-	2, // 1: opsdeck.access.v1.rule:extendee -> google.protobuf.MethodOptions
-	0, // 2: opsdeck.access.v1.rule:type_name -> opsdeck.access.v1.Rule
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	2, // [2:3] is the sub-list for extension type_name
-	1, // [1:2] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: opsdeck.access.v1.Rule.services:type_name -> opsdeck.access.v1.Services
+	1, // 1: opsdeck.access.v1.Rule.rights:type_name -> opsdeck.access.v1.Rights
+	3, // 2: opsdeck.access.v1.rule:extendee -> google.protobuf.MethodOptions
+	0, // 3: opsdeck.access.v1.rule:type_name -> opsdeck.access.v1.Rule
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	3, // [3:4] is the sub-list for extension type_name
+	2, // [2:3] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_access_v1_access_proto_init() }
@@ -266,6 +355,7 @@ func file_opsdeck_access_v1_access_proto_init() {
 		(*Rule_SignedIn)(nil),
 		(*Rule_MenuAction)(nil),
 		(*Rule_Services)(nil),
+		(*Rule_Rights)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -273,7 +363,7 @@ func file_opsdeck_access_v1_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_access_v1_access_proto_rawDesc), len(file_opsdeck_access_v1_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 1,
 			NumServices:   0,
 		},

@@ -26,8 +26,9 @@ const (
 // What the caller wants to do.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Uri of the action, for instance "/v2/job/sync/create"; empty asks only whether the caller is still signed in.
-	MenuAction    string `protobuf:"bytes,1,opt,name=menu_action,json=menuAction,proto3" json:"menu_action,omitempty"`
+	// A right, as opsdeck.access.v1.Rights writes it, for instance "module:dns.manage_dns_server"; empty asks only whether the caller
+	// is still signed in. What is no right is held by nobody.
+	Right         string `protobuf:"bytes,2,opt,name=right,proto3" json:"right,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -62,9 +63,9 @@ func (*CheckRequest) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *CheckRequest) GetMenuAction() string {
+func (x *CheckRequest) GetRight() string {
 	if x != nil {
-		return x.MenuAction
+		return x.Right
 	}
 	return ""
 }
@@ -75,7 +76,9 @@ type CheckResponse struct {
 	// Whether the caller may.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	// Whose things the caller may act for.
-	Scope         *Scope `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	Scope *Scope `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The revision of everybody's rights that decided. It moves with every change of rights and every session that is ended.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,11 +127,18 @@ func (x *CheckResponse) GetScope() *Scope {
 	return nil
 }
 
+func (x *CheckResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // What the caller may want to do.
 type BatchCheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Uris of actions.
-	MenuActions   []string `protobuf:"bytes,1,rep,name=menu_actions,json=menuActions,proto3" json:"menu_actions,omitempty"`
+	// Rights; none asks only whether the caller is still signed in.
+	Rights        []string `protobuf:"bytes,2,rep,name=rights,proto3" json:"rights,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,9 +173,9 @@ func (*BatchCheckRequest) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *BatchCheckRequest) GetMenuActions() []string {
+func (x *BatchCheckRequest) GetRights() []string {
 	if x != nil {
-		return x.MenuActions
+		return x.Rights
 	}
 	return nil
 }
@@ -176,7 +186,9 @@ type BatchCheckResponse struct {
 	// Whether the caller may, in the order of the request.
 	Allowed []bool `protobuf:"varint,1,rep,packed,name=allowed,proto3" json:"allowed,omitempty"`
 	// Whose things the caller may act for.
-	Scope         *Scope `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	Scope *Scope `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The revision of everybody's rights that decided.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +235,13 @@ func (x *BatchCheckResponse) GetScope() *Scope {
 		return x.Scope
 	}
 	return nil
+}
+
+func (x *BatchCheckResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 // Whose things somebody may act for.
@@ -293,26 +312,28 @@ var File_opsdeck_auth_v1_access_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1copsdeck/auth/v1/access.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1eopsdeck/access/v1/access.proto\"9\n" +
-	"\fCheckRequest\x12)\n" +
-	"\vmenu_action\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\n" +
-	"menuAction\"W\n" +
+	"\x1copsdeck/auth/v1/access.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1eopsdeck/access/v1/access.proto\"A\n" +
+	"\fCheckRequest\x12\x1e\n" +
+	"\x05right\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x05rightJ\x04\b\x01\x10\x02R\vmenu_action\"s\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12,\n" +
-	"\x05scope\x18\x02 \x01(\v2\x16.opsdeck.auth.v1.ScopeR\x05scope\"J\n" +
-	"\x11BatchCheckRequest\x125\n" +
-	"\fmenu_actions\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10\xe8\a\"\x05r\x03\x18\x80\x04R\vmenuActions\"\\\n" +
+	"\x05scope\x18\x02 \x01(\v2\x16.opsdeck.auth.v1.ScopeR\x05scope\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"Q\n" +
+	"\x11BatchCheckRequest\x12(\n" +
+	"\x06rights\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\x18\x80\x04R\x06rightsJ\x04\b\x01\x10\x02R\fmenu_actions\"x\n" +
 	"\x12BatchCheckResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x03(\bR\aallowed\x12,\n" +
-	"\x05scope\x18\x02 \x01(\v2\x16.opsdeck.auth.v1.ScopeR\x05scope\"T\n" +
+	"\x05scope\x18\x02 \x01(\v2\x16.opsdeck.auth.v1.ScopeR\x05scope\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
 	"\x05Scope\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12!\n" +
 	"\fevery_tenant\x18\x02 \x01(\bR\veveryTenant\x12\x14\n" +
-	"\x05users\x18\x03 \x03(\tR\x05users2\xbe\x01\n" +
-	"\rAccessService\x12N\n" +
-	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\x06\xca\xf3\x18\x02\x10\x01\x12]\n" +
+	"\x05users\x18\x03 \x03(\tR\x05users2\xc4\x01\n" +
+	"\rAccessService\x12Q\n" +
+	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01\x12`\n" +
 	"\n" +
-	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\x06\xca\xf3\x18\x02\x10\x01B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_access_proto_rawDescOnce sync.Once

@@ -29,9 +29,10 @@ const (
 //
 // Decisions about the caller, for the other services. They send the caller's own token along.
 type AccessServiceClient interface {
-	// Check says whether the caller may use a menu action now, and for whose things. Errors: SESSION_ENDED.
+	// Check says whether the caller holds a right now, and for whose things he may act. Errors: SESSION_ENDED.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// BatchCheck is Check for many actions at once. Errors: SESSION_ENDED.
+	// BatchCheck is Check for many rights at once, for instance those that a page of rows shows as available actions.
+	// Errors: SESSION_ENDED.
 	BatchCheck(ctx context.Context, in *BatchCheckRequest, opts ...grpc.CallOption) (*BatchCheckResponse, error)
 }
 
@@ -69,9 +70,10 @@ func (c *accessServiceClient) BatchCheck(ctx context.Context, in *BatchCheckRequ
 //
 // Decisions about the caller, for the other services. They send the caller's own token along.
 type AccessServiceServer interface {
-	// Check says whether the caller may use a menu action now, and for whose things. Errors: SESSION_ENDED.
+	// Check says whether the caller holds a right now, and for whose things he may act. Errors: SESSION_ENDED.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// BatchCheck is Check for many actions at once. Errors: SESSION_ENDED.
+	// BatchCheck is Check for many rights at once, for instance those that a page of rows shows as available actions.
+	// Errors: SESSION_ENDED.
 	BatchCheck(context.Context, *BatchCheckRequest) (*BatchCheckResponse, error)
 	mustEmbedUnimplementedAccessServiceServer()
 }
