@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
@@ -23,6 +25,17 @@ func isRole(has func(member string) bool) bool {
 	return has("name") && !has("username") && !has("user_name")
 }
 
+// beyondContract are the fields of a message about Kafka that the documents do not have.
+func beyondContract(message string) []string {
+	fields := []string{
+		"single_topic", "schema_change_topic", "schemas", "decimal", "bigint_unsigned", "max_message_bytes", "tls", "sasl_mechanism", "user", "password",
+	}
+	for i, field := range fields {
+		fields[i] = message + ".kafka_" + field
+	}
+	return fields
+}
+
 // dtle is the dialect of contract 000: payload and message side by side in one object, errors as an HTTP status and a message.
 var dtle = &Dialect{
 	Name:     "dtle",
@@ -37,7 +50,7 @@ var dtle = &Dialect{
 		replication + ".JobService.ResumeJob":  JSON | Form | Query,
 		replication + ".JobService.DeleteJob":  JSON | Form | Query,
 	},
-	wrappers: []string{"migration_job_config", "sync_job_config"},
+	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
 	fields: map[protoreflect.FullName]fields{
 		auth + ".UserService.CreateUser":    {aliases: map[string]string{"user_name": "username", "password": "pass_word"}},
@@ -64,7 +77,10 @@ var dtle = &Dialect{
 			replication + ".KafkaConnection.kafka_broker_addrs": true,
 		},
 		Echo: wire.FieldSet(replication, "SourceTask.replicate_do_db", "SourceTask.replicate_ignore_db", "SchemaRule.tables"),
-		Omit: wire.FieldSet(replication, "SourceTask.node_id", "DestTask.node_id", "ListJobsResponse.next_page_token"),
+		Omit: wire.FieldSet(replication, slices.Concat(
+			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "ListJobsResponse.next_page_token"},
+			beyondContract("KafkaTask"), beyondContract("KafkaConnection"),
+		)...),
 		Hide: wire.FieldSet(auth, "LoginResponse.expire_time"),
 		Constants: map[protoreflect.FullName][]wire.Constant{
 			auth + ".User": {{Name: "password", Text: "*"}},

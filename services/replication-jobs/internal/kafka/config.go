@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 )
 
 const (
@@ -39,6 +41,14 @@ type Config struct {
 	Mechanism, User, Password string
 	// MaxMessage is the largest message in bytes, before compression; it has to fit the brokers' message.max.bytes.
 	MaxMessage int
+}
+
+// ConfigOf returns the configuration that a task names.
+func ConfigOf(t *replicationv1.KafkaTask) Config {
+	return Config{
+		Brokers: t.GetKafkaBrokerAddrs(), TLS: t.GetKafkaTls(), CA: t.GetKafkaTlsCa(),
+		Mechanism: t.GetKafkaSaslMechanism(), User: t.GetKafkaUser(), Password: t.GetKafkaPassword(),
+	}
 }
 
 // Addr returns the brokers, fit for messages: it holds no secret.

@@ -125,7 +125,7 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	}
 	n.stop(surplus)
 	for _, a := range assignments {
-		if a.GetJob().GetSrcTask() == nil {
+		if a.GetJob().GetSrcTask() == nil && a.GetSubscription() == nil {
 			continue // it runs, or this answer had no room for its configuration
 		}
 		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else its forerunner has not ended yet
