@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafkatest"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
 
 // typeCase is a column type with values and what Debezium's documentation makes of them, computed by hand.
@@ -130,7 +129,7 @@ func (c typeCase) fieldSchema() string {
 // Every type goes through the snapshot, and through an insert, an update and a delete in the log.
 func TestSubscribeTypes(t *testing.T) {
 	t.Parallel()
-	s := &subscribed{source: mysqltest.Start(t, 1, "--binlog-row-metadata=FULL"), cluster: kafkatest.Start(t)}
+	s := newSubscribed(t)
 	setUp := []string{"SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'", "SET NAMES utf8mb4", "CREATE DATABASE types", "USE types"}
 	statements := append([]string{}, setUp...)
 	changes := []string{setUp[0], setUp[1], setUp[3]}
@@ -151,7 +150,7 @@ func TestSubscribeTypes(t *testing.T) {
 	run := start(t, job)
 	run.awaitEvent(t, "job_stage_incr")
 	s.source.Exec(t, changes...)
-	all := kafkatest.Read(t, s.cluster.ListenAddrs(), `types\.types\..*`).Next(t, func(all []*kgo.Record) bool { return len(all) >= messages })
+	all := kafkatest.Read(t, s.brokers, `types\.types\..*`).Next(t, func(all []*kgo.Record) bool { return len(all) >= messages })
 	run.stop(t)
 	byTopic := map[string][]*kgo.Record{}
 	for _, m := range all {
