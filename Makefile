@@ -71,13 +71,14 @@ proto: tools ## regenerate Go, OpenAPI and the configuration reference
 	rm -rf proto/third_party proto/gen && mkdir -p proto/third_party
 	cd tools && GOWORK=off go run ./thirdparty ../proto/third_party
 	$(BUF) generate
+	$(BUF) generate --template gateway/internal/trial/buf.gen.yaml
 	cd gateway && go run ./internal/openapi/gen
 	go run ./deploy/standalone/cmd/opsdeck config > docs/configuration.md
 
 .PHONY: check-generated
 check-generated: proto
-	@test -z "$$(git status --porcelain -- proto/gen gateway/internal/openapi docs/configuration.md)" || \
-		{ git status --short -- proto/gen gateway/internal/openapi docs/configuration.md; echo 'generated files are stale: run make proto and commit'; exit 1; }
+	@test -z "$$(git status --porcelain -- proto/gen gateway/internal/openapi gateway/internal/trial docs/configuration.md)" || \
+		{ git status --short -- proto/gen gateway/internal/openapi gateway/internal/trial docs/configuration.md; echo 'generated files are stale: run make proto and commit'; exit 1; }
 
 .PHONY: breaking
 breaking: proto

@@ -30,6 +30,8 @@ func backends(cfg Config) []relay.Backend {
 			{Name: replicationv1.NodeService_ServiceDesc.ServiceName, Register: replicationv1.RegisterNodeServiceHandler},
 			{Name: replicationv1.MonitorService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMonitorServiceHandler},
 			{Name: replicationv1.MySQLService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMySQLServiceHandler},
+			{Name: replicationv1.LogService_ServiceDesc.ServiceName, Register: replicationv1.RegisterLogServiceHandler},
+			{Name: replicationv1.ValidationService_ServiceDesc.ServiceName, Register: replicationv1.RegisterValidationServiceHandler},
 		}},
 	}
 }

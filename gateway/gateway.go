@@ -19,7 +19,9 @@ import (
 
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/pkg/authn"
+	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
+	"github.com/opsdeck/opsdeck/pkg/secret"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
 	"github.com/opsdeck/opsdeck/gateway/internal/relay"
@@ -40,6 +42,9 @@ type Config struct {
 	MaxRequests     int            `env:"OPSDECK_GATEWAY_MAX_REQUESTS" envDefault:"1000" help:"Most requests at the same time; more are turned away with 503."`
 	RequestTimeout  time.Duration  `env:"OPSDECK_GATEWAY_REQUEST_TIMEOUT" envDefault:"30s" help:"Longest a request may take."`
 	Drain           time.Duration  `env:"OPSDECK_GATEWAY_DRAIN" envDefault:"10s" help:"How long requests under way may take to finish when the gateway is told to stop."`
+	NATSURL         string         `env:"OPSDECK_GATEWAY_NATS_URL" help:"NATS servers, separated by commas, from which the gateway hears of a changed log level; none: it logs at OPSDECK_LOG_LEVEL until it is restarted."`
+	NATSUser        string         `env:"OPSDECK_GATEWAY_NATS_USER" help:"User to sign in to NATS as. He only listens to wake.log.level."`
+	NATSPassword    secret.Text    `env:"OPSDECK_GATEWAY_NATS_PASSWORD_FILE,file" help:"Password of that user."`
 	TLS             rpc.TLSConfig  `envPrefix:"OPSDECK_GATEWAY_GRPC_"`
 }
 
@@ -74,13 +79,18 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) error {
 // Serve is Run on a listener that is open already, which it closes.
 func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listener) error {
 	defer func() { _ = listener.Close() }() // closed already when the server ran
+	leave, err := follow(ctx, rt, cfg)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	backends, hangUp, err := dial(cfg)
 	if err != nil {
 		return err
 	}
 	defer hangUp()
 	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
-	calls, err := relay.New(ctx, rt.Log, backends, authn.NewVerifier(keys))
+	calls, err := relay.New(ctx, rt.Log, backends, relay.Door{Verifier: authn.NewVerifier(keys)})
 	if err != nil {
 		return err
 	}
@@ -99,6 +109,31 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		Log: rt.Log, Handler: handler, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, Timeout: cfg.RequestTimeout, Drain: cfg.Drain,
 	}
 	return server.Serve(ctx, listener)
+}
+
+// follow listens to what all processes are told, where NATS is configured, until leave is called.
+func follow(ctx context.Context, rt *app.Runtime, cfg Config) (leave func(), err error) {
+	if cfg.NATSURL == "" {
+		return func() {}, nil
+	}
+	conn, err := bus.Connect(ctx, bus.Config{
+		URL: cfg.NATSURL, Name: "opsdeck-gateway", User: cfg.NATSUser, Password: cfg.NATSPassword, WakeOnly: true,
+	}, rt.Log)
+	if err != nil {
+		return nil, err
+	}
+	leave = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain)
+		defer cancel()
+		if err := conn.Close(ctx); err != nil {
+			rt.Log.Warn("leaving NATS", zap.Error(err))
+		}
+	}
+	if err := rt.FollowLevel(conn); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
 }
 
 // pages are what the gateway serves itself.

@@ -55,13 +55,16 @@ nats_config() {
 		  users = [
 		    { user: auth, password: "$(cat "$dir/auth/nats")", permissions {
 		        publish: ["opsdeck.auth.>", "wake.auth.>", $stream]
-		        subscribe: ["_OPSDECK.>"] } }
+		        subscribe: ["_OPSDECK.>", "wake.log.level"] } }
 		    { user: replication, password: "$(cat "$dir/replication/nats")", permissions {
-		        publish: ["opsdeck.replication.>", "wake.replication.>", $stream]
-		        subscribe: ["_OPSDECK.>", "wake.auth.revision"] } }
+		        publish: ["opsdeck.replication.>", "wake.replication.>", "wake.log.level", $stream]
+		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }
 		    { user: worker, password: "$(cat "$dir/worker/nats")", permissions {
 		        publish: { deny: [">"] }
-		        subscribe: ["wake.replication.>"] } }
+		        subscribe: ["wake.replication.>", "wake.log.level"] } }
+		    { user: gateway, password: "$(cat "$dir/gateway/nats")", permissions {
+		        publish: { deny: [">"] }
+		        subscribe: ["wake.log.level"] } }
 		    { user: subscriber, password: "$(cat "$dir/nats/subscriber")", permissions {
 		        publish: ["\$JS.API.INFO", "\$JS.API.STREAM.NAMES", "\$JS.API.STREAM.INFO.EVENTS", "\$JS.API.CONSUMER.CREATE.EVENTS",
 		          "\$JS.API.CONSUMER.CREATE.EVENTS.>", "\$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.>", "\$JS.API.CONSUMER.INFO.EVENTS.>",
@@ -90,6 +93,7 @@ make_secrets() {
 	random | tr -d '\n' | keep "$dir/postgres/superuser"
 	random | tr -d '\n' | keep "$dir/auth/admin-password"
 	random | tr -d '\n' | keep "$dir/worker/nats"
+	random | tr -d '\n' | keep "$dir/gateway/nats"
 	random | tr -d '\n' | keep "$dir/nats/subscriber"
 	random | tr -d '\n' | keep "$dir/worker/service-secret"
 	printf 'replication-worker %s\n' "$(cat "$dir/worker/service-secret")" >"$dir/auth/service.keys"

@@ -136,5 +136,6 @@ func decide(ctx context.Context, decider Decider, caller authn.Principal, rights
 	if caller.Role != authn.AdminRole {
 		return Decision{Scope: Scope{EveryTenant: caller.IsPlatform()}}, nil
 	}
-	return Decision{Held: rights, Scope: Scope{All: true, EveryTenant: caller.IsPlatform()}}, nil
+	held := slices.DeleteFunc(slices.Clone(rights), func(right string) bool { return right == platform && !caller.IsPlatform() })
+	return Decision{Held: held, Scope: Scope{All: true, EveryTenant: caller.IsPlatform()}}, nil
 }

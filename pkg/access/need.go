@@ -14,6 +14,9 @@ import (
 // MenuPrefix begins the right to a menu action; the action's uri follows.
 const MenuPrefix = "menu:"
 
+// platform is the right of the users of the tenant platform, whatever their role.
+const platform = "platform"
+
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"
 

@@ -28,6 +28,7 @@ type Runner struct {
 	BaseURL string
 	Client  *http.Client
 	Tokens  map[string]string // by caller
+	Scheme  string            // put before a token in Authorization over HTTP; "" for the bare token
 	// Conn is where gRPC calls go.
 	Conn grpc.ClientConnInterface
 	// Check looks at every HTTP answer besides the case's own wishes; nil for none.
@@ -71,9 +72,7 @@ func (r Runner) Do(t testing.TB, as string, h HTTP) Answer {
 	t.Helper()
 	request, err := h.request(t.Context(), r.BaseURL)
 	require.NoError(t, err)
-	if token := r.token(t, as); token != "" && request.Header.Get("Authorization") == "" {
-		request.Header.Set("Authorization", token)
-	}
+	r.authorization(request.Header, r.token(t, as))
 	response, err := r.Client.Do(request)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, response.Body.Close()) }()
@@ -90,6 +89,14 @@ func (r Runner) token(t testing.TB, as string) string {
 	token, ok := r.Tokens[as]
 	require.True(t, ok, "the runner has no caller %q", as)
 	return token
+}
+
+// authorization is the header of a caller with a token.
+func (r Runner) authorization(header http.Header, token string) {
+	if token == "" || header.Get("Authorization") != "" {
+		return
+	}
+	header.Set("Authorization", strings.TrimSpace(r.Scheme+" "+token))
 }
 
 // request is h as net/http sends it.

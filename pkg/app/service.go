@@ -84,6 +84,10 @@ func Open(ctx context.Context, rt *Runtime, name string, cfg ServiceConfig, migr
 		return nil, err
 	}
 	s := &Service{Log: rt.Log, Pool: pool, Bus: conn, Sealer: sealer, name: name, cfg: cfg, rt: rt, migrations: migrations}
+	if err := rt.FollowLevel(conn); err != nil {
+		s.Close()
+		return nil, err
+	}
 	rt.OnReady(name, s.health)
 	return s, nil
 }

@@ -3,6 +3,7 @@
 package fault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,10 +11,14 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 )
 
 // domain is the ErrorInfo domain of every fault.
 const domain = "opsdeck"
+
+// chinese is the locale of the second language of faults (BCP 47).
+const chinese = "zh"
 
 // Fault is an error whose text may be shown to the caller. What caused it stays on this side: it is logged, not sent.
 type Fault struct {
@@ -22,6 +27,7 @@ type Fault struct {
 	Message string            // a sentence: what was wrong, where, what to do
 	Meta    map[string]string // values a dialect may need, for instance the id that was not found
 	Fields  []Field           // wrong fields of the request, for Invalid
+	chinese string            // the sentence in Chinese; empty when nobody wrote one
 	cause   error
 }
 
@@ -29,6 +35,7 @@ type Fault struct {
 type Field struct {
 	Name    string // path in the request, for instance "job.src_task.chunk_size"
 	Problem string // what is wrong with it, for instance "must be at least 1"
+	Chinese string // the problem in Chinese; empty when nobody wrote it
 }
 
 // NotFound says that the thing named in the request does not exist, or that the caller may not know that it does.
@@ -75,11 +82,18 @@ func Invalid(field, format string, args ...any) *Fault {
 // InvalidFields says that several fields of the request are wrong.
 func InvalidFields(fields ...Field) *Fault {
 	f := &Fault{Code: codes.InvalidArgument, Reason: "INVALID_REQUEST", Fields: fields}
+	bilingual := false
 	for i, field := range fields {
 		if i > 0 {
 			f.Message += "; "
+			f.chinese += "；"
 		}
 		f.Message += field.Name + ": " + field.Problem
+		f.chinese += field.Name + "：" + cmp.Or(field.Chinese, field.Problem)
+		bilingual = bilingual || field.Chinese != ""
+	}
+	if !bilingual {
+		f.chinese = ""
 	}
 	return f
 }
@@ -106,6 +120,24 @@ func (f *Fault) With(key, value string) *Fault {
 	return &extended
 }
 
+// Chinese adds the sentence in Chinese. For a fault of Invalid it is about the field, like the English text.
+func (f *Fault) Chinese(format string, args ...any) *Fault {
+	text := fmt.Sprintf(format, args...)
+	if len(f.Fields) == 1 {
+		field := f.Fields[0]
+		field.Chinese = text
+		bilingual := *f
+		bilingual.Fields, bilingual.chinese = []Field{field}, field.Name+"："+text
+		return &bilingual
+	}
+	bilingual := *f
+	bilingual.chinese = text
+	return &bilingual
+}
+
+// InChinese returns the sentence in Chinese; empty when nobody wrote one.
+func (f *Fault) InChinese() string { return f.chinese }
+
 // Error returns the sentence and, for the log, the cause.
 func (f *Fault) Error() string {
 	if f.cause != nil {
@@ -117,19 +149,26 @@ func (f *Fault) Error() string {
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.cause }
 
-// GRPCStatus returns what the caller sees: code, sentence, ErrorInfo and, for wrong fields, BadRequest.
+// GRPCStatus returns what the caller sees: code, sentence, ErrorInfo and, where there are any, BadRequest for wrong fields and
+// LocalizedMessage for the sentence in Chinese.
 func (f *Fault) GRPCStatus() *status.Status {
 	st := status.New(f.Code, f.Message)
-	info := &errdetails.ErrorInfo{Reason: f.Reason, Domain: domain, Metadata: f.Meta}
-	detailed, err := st.WithDetails(info)
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: f.Reason, Domain: domain, Metadata: f.Meta}}
 	if len(f.Fields) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, field := range f.Fields {
-			bad.FieldViolations = append(bad.FieldViolations,
-				&errdetails.BadRequest_FieldViolation{Field: field.Name, Description: field.Problem})
+			v := &errdetails.BadRequest_FieldViolation{Field: field.Name, Description: field.Problem}
+			if field.Chinese != "" {
+				v.LocalizedMessage = &errdetails.LocalizedMessage{Locale: chinese, Message: field.Chinese}
+			}
+			bad.FieldViolations = append(bad.FieldViolations, v)
 		}
-		detailed, err = st.WithDetails(info, bad)
+		details = append(details, bad)
 	}
+	if f.chinese != "" {
+		details = append(details, &errdetails.LocalizedMessage{Locale: chinese, Message: f.chinese})
+	}
+	detailed, err := st.WithDetails(details...)
 	if err != nil {
 		return st
 	}
@@ -153,7 +192,11 @@ func From(err error) *Fault {
 			f.Reason, f.Meta = d.GetReason(), d.GetMetadata()
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
-				f.Fields = append(f.Fields, Field{Name: v.GetField(), Problem: v.GetDescription()})
+				f.Fields = append(f.Fields, Field{Name: v.GetField(), Problem: v.GetDescription(), Chinese: v.GetLocalizedMessage().GetMessage()})
+			}
+		case *errdetails.LocalizedMessage:
+			if d.GetLocale() == chinese {
+				f.chinese = d.GetMessage()
 			}
 		}
 	}

@@ -54,3 +54,26 @@ func TestWithLeavesTheOriginalAlone(t *testing.T) {
 	_ = shared.With("b", "2")
 	require.Equal(t, map[string]string{"a": "1"}, shared.Meta)
 }
+
+func TestChineseCrossesAHop(t *testing.T) {
+	t.Parallel()
+	shared := fault.Conflict("NAME_TAKEN", "the name %q is taken", "a")
+	two := fault.InvalidFields(fault.Field{Name: "ttl", Problem: "must be positive", Chinese: "必须为正数"}, fault.Field{Name: "name", Problem: "is required"})
+	for _, test := range []struct {
+		sent *fault.Fault
+		want string
+	}{
+		{shared, ""},
+		{shared.Chinese("名称 %q 已被使用", "a"), `名称 "a" 已被使用`},
+		{fault.Invalid("ttl", "must be positive"), ""},
+		{fault.Invalid("ttl", "must be positive").Chinese("必须为正数"), "ttl：必须为正数"},
+		{two, "ttl：必须为正数；name：is required"},
+	} {
+		received := fault.From(test.sent.GRPCStatus().Err())
+		require.Equal(t, test.want, test.sent.InChinese())
+		require.Equal(t, test.want, received.InChinese())
+		require.Equal(t, test.sent.Message, received.Message)
+		require.Equal(t, test.sent.Fields, received.Fields)
+	}
+	require.Empty(t, shared.InChinese(), "the original is left alone")
+}

@@ -26,12 +26,14 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/instance"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/loglevel"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/monitor"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/node"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/placement"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/validation"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/wake"
 )
 
@@ -108,9 +110,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	jobService := job.NewService(svc.Pool, queue, svc.Sealer, key, nodes)
 	replicationv1.RegisterJobServiceServer(server, jobService)
 	replicationv1.RegisterSubscriptionServiceServer(server, job.NewSubscriptions(jobService))
+	replicationv1.RegisterLogServiceServer(server, loglevel.NewService(svc.Bus, svc.Log))
 	replicationv1.RegisterMonitorServiceServer(server, monitor.NewService(svc.Pool))
 	replicationv1.RegisterNodeServiceServer(server, node.NewService(svc.Pool, cfg.Lease))
 	replicationv1.RegisterMySQLServiceServer(server, instance.NewService(key, svc.Log))
+	replicationv1.RegisterValidationServiceServer(server, validation.NewService(key, svc.Log))
 	replicationv1.RegisterWorkerServiceServer(server, placements)
 	return svc.Serve(ctx, server, queue.Run, placements.Run)
 }

@@ -186,11 +186,36 @@ func (s *stage) playTools(t *testing.T) {
 	documented, columns := s.play(t, "mysql.columns", instance)
 	require.Empty(t, apitest.SameValue(documented, columns))
 
+	s.playValidation(t)
+	documented, level := s.play(t, "log.level", nil)
+	require.Empty(t, apitest.SameValue(documented, level))
+	s.play(t, "log.level", object{"dtle_log_level": "info"})
+
 	s.play(t, "mysql.instance_connection", nil)
 	failed := s.send(t, readExample(t, "mysql.instance_connection"), object{"mysql_password": s.encrypt(t, "wrong-password")})
 	require.Equal(t, http.StatusOK, failed.Status, "a failed try is an answer: %s", failed.Body)
 	require.NotContains(t, string(failed.Body), `"ok"`)
 	require.NotContains(t, string(failed.Body), "wrong-password")
+}
+
+// playValidation asks by POST, and by GET as the document prints it: with a body, and with it in the query.
+func (s *stage) playValidation(t *testing.T) {
+	e := readExample(t, "replication.validate_job")
+	body := s.here(t, e.Request)
+	text, err := json.Marshal(body)
+	require.NoError(t, err)
+	for _, h := range []apitest.HTTP{
+		{Method: "POST", Path: e.Path, JSON: body},
+		{Method: "GET", Path: e.Path, JSON: body},
+		{Method: "GET", Path: e.Path, Query: map[string]string{"job_config": string(text)}},
+		{Method: "POST", Path: e.Path, JSON: object{"job_config": body}},
+	} {
+		answer := s.do(t, h)
+		require.Equal(t, http.StatusOK, answer.Status, "%s", answer.Body)
+		var got object
+		require.NoError(t, json.Unmarshal(answer.Body, &got))
+		require.Empty(t, apitest.SameValue(e.Response, got), "%s", answer.Body)
+	}
 }
 
 func (s *stage) playJobs(t *testing.T, jobType string) {

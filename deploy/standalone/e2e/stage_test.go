@@ -54,6 +54,9 @@ func newStage(t *testing.T) *stage {
 	node := s.node(t)
 	s.values = strings.NewReplacer(
 		"10.186.63.18:9092", s.broker, "10.186.63.18", "127.0.0.1", "33061", fmt.Sprint(s.source.Port()), "33062", fmt.Sprint(s.target.Port()),
+		"10.186.63.28", "127.0.0.1",
+		`3307,"mysql_user":"test"`, fmt.Sprintf(`%d,"mysql_user":%q`, s.source.Port(), s.source.User()),
+		`3308,"mysql_user":"test"`, fmt.Sprintf(`%d,"mysql_user":%q`, s.target.Port(), s.target.User()),
 		`"root"`, `"`+s.source.User()+`"`, "\\u003crsa+base64\\u003e", s.encrypt(t, s.source.Password()),
 		"85148787-a6ba-016f-d9d2-3bc3522a573a", node, "ab0a1cf9-6100-fb9e-6e9a-ca2e898b4d57", node)
 	return s

@@ -1,4 +1,4 @@
-// Package dialect holds what the families of documented HTTP endpoints do differently from each other: how a token comes in,
+// Package dialect holds what the families of documented HTTP endpoints do differently from each other: how a credential comes in,
 // how a request is read, how an answer and an error look. One file per family.
 package dialect
 
@@ -28,27 +28,47 @@ const (
 type Dialect struct {
 	Name      string
 	prefixes  []string                           // of the paths that speak it
-	token     func(authorization string) string  // the token in an Authorization header; "" for none
+	caller    func(r *http.Request) Credential   // who sends a request
 	encodings map[protoreflect.FullName]Encoding // of RPCs that take more than JSON
 	wrappers  []string                           // names under which a JSON body may stand alone
 	aliases   map[string]string                  // query parameters with a second name
 	fields    map[protoreflect.FullName]fields   // of RPCs whose body has more than one spelling
-	detours   map[string]detour                  // paths that the documents give to two RPCs
+	names     wire.Names                         // second names of the fields of messages, wherever a body has them
+	detours   map[string]Detour                  // by the route whose address the documents give to two RPCs
+	questions map[string]string                  // paths of POSTs that GET asks as well, each with the query parameter that may hold the body
+	paged     bool                               // lists have numbered pages
+	outcomes  map[protoreflect.FullName]outcome  // of RPCs whose success is not 200 and their message
 	encoder   *wire.Encoder                      // of answers
-	success   func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error)
-	failure   func(dst []byte, status int, f *fault.Fault) (int, []byte)
+	success   func(d *Dialect, dst []byte, a Answer) ([]byte, error)
+	failure   func(dst []byte, f failed) (int, []byte)
 }
 
 // fields are the liberties that the body of an RPC takes.
 type fields struct {
 	aliases map[string]string // second names, each with the name it stands for
-	single  bool              // a lone text counts as a list
+	single  bool              // a lone text counts as a list, and a lone object as a body that is a list
 }
 
-// detour is where a call goes whose body belongs to another RPC than its path.
-type detour struct {
-	path string
-	when func(has func(member string) bool) bool
+// outcome is how an RPC succeeds otherwise than with 200 and its message.
+type outcome struct {
+	status  int  // of HTTP; 0 for 200
+	noItems bool // an answer without fields is an empty array
+}
+
+// Answer is what an RPC answered, and to which call.
+type Answer struct {
+	Message protoreflect.Message
+	Route   *route.Route
+	Sent    *wire.Sent // what the request said about its lists
+	Page    *Page      // that the call asked for; nil when its list has none
+}
+
+// failed is a fault on its way to the caller.
+type failed struct {
+	*fault.Fault
+	status int                   // of HTTP, that fits the kind of the fault
+	rpc    protoreflect.FullName // that failed; "" when it did not come to that
+	text   string                // of the fault, in the caller's language
 }
 
 // all lists the dialects. The first answers paths that belong to none.
@@ -69,10 +89,8 @@ func Of(path string) *Dialect {
 	return dtle
 }
 
-// Token returns the token of a request; "" when it carries none.
-func (d *Dialect) Token(r *http.Request) string {
-	return d.token(strings.TrimSpace(r.Header.Get("Authorization")))
-}
+// Credential returns what a request says about who sends it.
+func (d *Dialect) Credential(r *http.Request) Credential { return d.caller(r) }
 
 // Encodings returns how the fields of an RPC's request may travel in a call that has a body.
 func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
@@ -86,56 +104,57 @@ func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
 // fields, may stand under a name of its own.
 func (d *Dialect) Request(r *route.Route) wire.Request {
 	own := d.fields[r.RPC.FullName()]
-	request := wire.Request{Reserved: r.Variables, Aliases: own.aliases, Single: own.single}
+	request := wire.Request{
+		Reserved: r.Variables, Aliases: own.aliases, Names: d.names, Mirrors: d.Rules().Mirrors, Single: own.single,
+		Partial: r.Method == http.MethodPatch,
+	}
 	if r.Body != "*" {
 		request.Wrappers = d.wrappers
 	}
 	return request
 }
 
-// Detour returns the path of the RPC that a call is meant for, when the documents give its path to two: has reports whether the
-// body has a member. It is nil for a path that means one thing.
-func (d *Dialect) Detour(path string) func(has func(member string) bool) string {
-	other, ok := d.detours[path]
-	if !ok {
-		return nil
-	}
-	return func(has func(member string) bool) string {
-		if other.when(has) {
-			return other.path
-		}
-		return path
-	}
+// Question reports whether a path takes a GET in the place of its POST, with the question in the body or in a query parameter.
+func (d *Dialect) Question(path string) (parameter string, ok bool) {
+	parameter, ok = d.questions[path]
+	return parameter, ok
 }
 
 // Aliases returns the second names of query parameters, each with the name it stands for.
 func (d *Dialect) Aliases() map[string]string { return d.aliases }
 
+// Names returns the second names of the fields of messages.
+func (d *Dialect) Names() wire.Names { return d.names }
+
 // Rules returns how messages are printed.
 func (d *Dialect) Rules() wire.Rules { return d.encoder.Rules() }
 
-// Success prints an answer.
-func (d *Dialect) Success(m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-	return d.success(d, make([]byte, 0, 512), m, sent)
-}
-
-// Failure prints a fault and returns the HTTP status to send it with.
-func (d *Dialect) Failure(f *fault.Fault) (int, []byte) {
-	return d.failure(nil, Status(f), f)
-}
-
-// bearer returns the token behind one of the schemes, or the whole header when it has no scheme.
-func bearer(schemes ...string) func(string) string {
-	return func(authorization string) string {
-		scheme, token, found := strings.Cut(authorization, " ")
-		if !found {
-			return authorization
-		}
-		for _, s := range schemes {
-			if strings.EqualFold(s, scheme) {
-				return strings.TrimSpace(token)
-			}
-		}
-		return ""
+// SuccessStatus returns the HTTP status of an RPC that succeeded.
+func (d *Dialect) SuccessStatus(rpc protoreflect.FullName) int {
+	if o := d.outcomes[rpc]; o.status != 0 {
+		return o.status
 	}
+	return http.StatusOK
+}
+
+// NoItems reports whether the answer of an RPC, which has no fields, is an empty array.
+func (d *Dialect) NoItems(rpc protoreflect.FullName) bool { return d.outcomes[rpc].noItems }
+
+// Success prints an answer.
+func (d *Dialect) Success(a Answer) ([]byte, error) {
+	return d.success(d, make([]byte, 0, 512), a)
+}
+
+// Failure prints a fault in a language and returns the HTTP status to send it with. rpc is the one that failed; "" when it did
+// not come to that.
+func (d *Dialect) Failure(f *fault.Fault, rpc protoreflect.FullName, spoken Language) (int, []byte) {
+	return d.failure(nil, failed{Fault: f, status: Status(f), rpc: rpc, text: spoken.text(f)})
+}
+
+// payload prints what an answer is about: its message, or the one field of it that the route picks.
+func (d *Dialect) payload(dst []byte, a Answer) ([]byte, error) {
+	if field := a.Route.ResponseField(); field != nil {
+		return d.encoder.AppendField(dst, a.Message, field)
+	}
+	return d.encoder.Append(dst, a.Message, a.Sent)
 }

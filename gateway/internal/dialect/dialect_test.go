@@ -2,7 +2,6 @@ package dialect_test
 
 import (
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
+	"github.com/opsdeck/opsdeck/gateway/internal/route"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,24 +41,56 @@ func TestPathsBelongToDialects(t *testing.T) {
 	require.Len(t, dialect.All(), len(paths))
 }
 
-func TestTokens(t *testing.T) {
+func TestCredentials(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ dialect, header, want string }{
-		{"dtle", "", ""},
-		{"dtle", "abc", "abc"},
-		{"dtle", "Bearer abc", "abc"},
-		{"dtle", "bEARER  abc ", "abc"},
-		{"dtle", "Basic abc", ""},
-		{"dtle", "Token abc", ""},
-		{"openc3", "Bearer abc", "abc"},
-		{"opsapi", "Token abc", "abc"},
-		{"opsapi", "Bearer abc", "abc"},
-		{"optimus", "abc", "abc"},
-		{"optimus", "Bearer abc", "abc"},
+	jwt := dialect.Credential{Kind: dialect.JWT, Value: "a.b.c"}
+	token := dialect.Credential{Kind: dialect.APIToken, Value: "abc"}
+	for _, test := range []struct {
+		dialect, header string
+		want            dialect.Credential
+	}{
+		{"dtle", "", dialect.Credential{}},
+		{"dtle", "a.b.c", jwt},
+		{"dtle", "Bearer a.b.c", jwt},
+		{"dtle", "bEARER  a.b.c ", jwt},
+		{"dtle", "Bearer abc", token},
+		{"dtle", "Basic abc", dialect.Credential{}},
+		{"dtle", "Token abc", dialect.Credential{}},
+		{"dtle", "Bearer ", dialect.Credential{}},
+		{"openc3", "Bearer a.b.c", jwt},
+		{"opsapi", "Token abc", token},
+		{"opsapi", "Token a.b.c", jwt},
+		{"opsapi", "Bearer a.b.c", jwt},
+		{"optimus", "a.b.c", jwt},
+		{"optimus", "Bearer a.b.c", jwt},
 	} {
 		r := &http.Request{Header: http.Header{"Authorization": {test.header}}}
-		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Token(r), "%+v", test)
+		require.Equal(t, test.want, dialect.Of(paths[test.dialect]).Credential(r), "%+v", test)
 	}
+}
+
+func TestPagesAndProgramsOfOpenC3(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		header http.Header
+		want   dialect.Credential
+	}{
+		{http.Header{"Cookie": {"a=b; sid=s3"}}, dialect.Credential{Kind: dialect.Cookie, Value: "s3"}},
+		{http.Header{"Cookie": {"sid="}}, dialect.Credential{}},
+		{http.Header{"Appname": {"job"}, "Appkey": {"k"}}, dialect.Credential{Kind: dialect.AppKey, Name: "job", Value: "k"}},
+		{http.Header{"Appname": {"job"}}, dialect.Credential{}},
+		{http.Header{"Appname": {"job"}, "Appkey": {"k"}, "Cookie": {"sid=s3"}}, dialect.Credential{Kind: dialect.AppKey, Name: "job", Value: "k"}},
+		{http.Header{"Authorization": {"a.b.c"}, "Cookie": {"sid=s3"}}, dialect.Credential{Kind: dialect.JWT, Value: "a.b.c"}},
+	} {
+		require.Equal(t, test.want, dialect.Of(paths["openc3"]).Credential(&http.Request{Header: test.header}), "%+v", test)
+		require.NotEqual(t, dialect.Cookie, dialect.Of(paths["opsapi"]).Credential(&http.Request{Header: test.header}).Kind)
+	}
+}
+
+// answer is what some RPC answers.
+func answer(m proto.Message) dialect.Answer {
+	some := authv1.File_opsdeck_auth_v1_users_proto.Services().Get(0).Methods().Get(0)
+	return dialect.Answer{Message: m.ProtoReflect(), Route: &route.Route{RPC: some}}
 }
 
 func TestSuccess(t *testing.T) {
@@ -77,9 +109,11 @@ func TestSuccess(t *testing.T) {
 		{"dtle", &replicationv1.CheckConnectionResponse{Message: "refused"}, `{"message":"refused"}`},
 		{"openc3", nodes, `{"stat":true,"data":{"nodes":[` + printed + `]}}`},
 		{"opsapi", nodes, `{"nodes":[` + printed + `]}`},
+		{"opsapi", &replicationv1.PauseJobResponse{}, `{"message":"success"}`},
 		{"optimus", nodes, `{"status":true,"code":200,"data":{"nodes":[` + printed + `]}}`},
+		{"optimus", &replicationv1.PauseJobResponse{}, `{"status":true,"code":200}`},
 	} {
-		text, err := dialect.Of(paths[test.dialect]).Success(test.message.ProtoReflect(), nil)
+		text, err := dialect.Of(paths[test.dialect]).Success(answer(test.message))
 		require.NoError(t, err)
 		require.Equal(t, test.want, string(text), test.dialect)
 	}
@@ -95,7 +129,7 @@ func TestTimes(t *testing.T) {
 		"opsapi":  `"` + when.Local().Format("2006-01-02T15:04:05Z07:00") + `"`,
 		"optimus": `1630898801`,
 	} {
-		text, err := dialect.Of(paths[name]).Success(message.ProtoReflect(), nil)
+		text, err := dialect.Of(paths[name]).Success(answer(message))
 		require.NoError(t, err)
 		require.Contains(t, string(text), `"time":`+want, name)
 	}
@@ -162,7 +196,7 @@ func TestFailures(t *testing.T) {
 		},
 	} {
 		for name, w := range map[string]want{"dtle": test.dtle, "openc3": test.openc3, "opsapi": test.opsapi, "optimus": test.optimus} {
-			status, text := dialect.Of(paths[name]).Failure(test.fault)
+			status, text := dialect.Of(paths[name]).Failure(test.fault, "", dialect.English)
 			require.Equal(t, w, want{status, string(text)}, "%s: %s", name, test.fault.Message)
 		}
 	}
@@ -186,20 +220,67 @@ func TestStatusOfEveryCode(t *testing.T) {
 
 func TestDetours(t *testing.T) {
 	t.Parallel()
+	const hosts, apps = `{"view_host":true,"login_host":false}`, `{"view_app":true}`
 	for _, test := range []struct {
-		path, want string
-		members    []string
+		method, pattern, body string
+		to                    string // "" when the call stays where it came in
 	}{
-		{"/v2/user/create", "/v2/user/create", []string{"username", "tenant"}},
-		{"/v2/user/create", "/v2/user/create", []string{"user_name", "name"}},
-		{"/v2/user/create", "/v2/user/create", []string{"username", "name"}},
-		{"/v2/user/create", "/v2/user/create", nil},
-		{"/v2/user/create", "/v2/role/create", []string{"name", "tenant"}},
-		{"/v2/user/update", "/v2/role/update", []string{"name"}},
+		{"POST", "/v2/user/create", `{"username":"a","tenant":"t"}`, ""},
+		{"POST", "/v2/user/create", `{"user_name":"a","name":"b"}`, ""},
+		{"POST", "/v2/user/create", `{}`, ""},
+		{"POST", "/v2/user/create", `["name"]`, ""},
+		{"POST", "/v2/user/create", `{"name"`, ""},
+		{"POST", "/v2/user/create", ``, ""},
+		{"POST", "/v2/user/create", `{"name":"a","tenant":"t"}`, "POST /v2/role/create"},
+		{"POST", "/v2/user/update", `{"name":"a"}`, "POST /v2/role/update"},
+		{"POST", "/dns-services", " \n", "GET /dns-services"},
+		{"POST", "/dns-services", "null", ""},
+		{"POST", "/dns-services", `{}`, ""},
+		{"POST", "/users/{id}/application/perms", `{"authorizations":[{"id":1,"permission":` + hosts + `},{"id":2,"permissions":` + hosts + `}]}`, "POST /users/{}/host/perms"},
+		{"POST", "/users/{id}/application/perms", `{"authorizations":[{"id":1,"permission":` + hosts + `},{"id":2,"permission":` + apps + `}]}`, ""},
+		{"POST", "/users/{id}/application/perms", `{"authorizations":[{"id":1,"permission":{}}]}`, ""},
+		{"POST", "/users/{id}/application/perms", `{"authorizations":[1,{"permission":["view_host"]}]}`, ""},
+		{"POST", "/users/{id}/application/perms", `{"authorizations":{}}`, ""},
+		{"PATCH", "/applications/{id}/authorization/users", `[{"user":{"id":1},"permission":` + hosts + `},{"user":{"id":2},"action":"delete"}]`, "PATCH /hosts/{}/authorization/users"},
+		{"PATCH", "/applications/{id}/authorization/users", `[{"user":{"id":2},"action":"delete"}]`, ""},
+		{"PATCH", "/applications/{app_id}/authorization/roles", `[{"role":{"id":1},"permission":` + apps + `}]`, ""},
 	} {
-		choose := dialect.Of(test.path).Detour(test.path)
-		require.NotNil(t, choose)
-		require.Equal(t, test.want, choose(func(member string) bool { return slices.Contains(test.members, member) }), "%+v", test)
+		d, ok := dialect.Of(test.pattern).Detour(test.method, test.pattern)
+		require.True(t, ok, test.pattern)
+		require.Equal(t, test.to != "", d.Takes([]byte(test.body)), "%+v", test)
+		if test.to != "" {
+			require.Equal(t, test.to, d.To)
+		}
 	}
-	require.Nil(t, dialect.Of("/v2/role/create").Detour("/v2/role/create"))
+	_, ok := dialect.Of("/v2/role/create").Detour("POST", "/v2/role/create")
+	require.False(t, ok)
+}
+
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]dialect.Language{
+		"": dialect.English, "*": dialect.English, "en-US,en;q=0.9,zh;q=0.8": dialect.English, "fr, de": dialect.English, "zh;q=x": dialect.English,
+		"zh": dialect.Chinese, "zh-CN,zh;q=0.9,en;q=0.8": dialect.Chinese, "fr;q=0.9, zh-TW;q=0.5": dialect.Chinese, "en;q=0.1,zh-Hans": dialect.Chinese,
+	} {
+		require.Equal(t, want, dialect.LanguageOf(accept), accept)
+	}
+}
+
+func TestChineseFailures(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		fault *fault.Fault
+		want  string
+	}{
+		{fault.Conflict("NAME_TAKEN", "the name is taken").Chinese("名称已被使用"), "名称已被使用"},
+		{fault.Invalid("ttl", "must be positive").Chinese("必须为正数"), "ttl：必须为正数"},
+		{fault.Invalid("ttl", "must be positive"), "请求有误：ttl: must be positive"},
+		{fault.Unauthenticated("TOKEN_EXPIRED", "log in"), "令牌已过期：请重新登录"},
+		{fault.NotFound("JOB_NOT_FOUND", "no job 7"), "找不到：no job 7"},
+		{&fault.Fault{Code: codes.DataLoss, Message: "odd"}, "odd"},
+	} {
+		status, text := dialect.Of("/users").Failure(test.fault, "", dialect.Chinese)
+		require.Equal(t, dialect.Status(test.fault), status)
+		require.Contains(t, string(text), `"message":"`+test.want+`"}`)
+	}
 }

@@ -5,8 +5,6 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/pkg/fault"
-
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
@@ -18,11 +16,6 @@ const (
 // roleFields are the names that the documents' tables and examples give to the fields of roles.
 var roleFields = fields{
 	aliases: map[string]string{"object_users": "operation_users", "object_type": "operation_object_type"}, single: true,
-}
-
-// isRole tells roles from users, whose paths the documents print over both.
-func isRole(has func(member string) bool) bool {
-	return has("name") && !has("username") && !has("user_name")
 }
 
 // beyondContract are the fields of a message about Kafka that the documents do not have.
@@ -40,30 +33,33 @@ func beyondContract(message string) []string {
 var dtle = &Dialect{
 	Name:     "dtle",
 	prefixes: []string{"/v2"},
-	token:    bearer("Bearer"),
+	caller:   header("Bearer"),
 	encodings: map[protoreflect.FullName]Encoding{
-		auth + ".SessionService.CreateCaptcha": JSON | Form | Query,
-		auth + ".SessionService.Login":         JSON | Form,
-		auth + ".UserService.DeleteUser":       JSON | Form | Query,
-		auth + ".RoleService.DeleteRole":       JSON | Form | Query,
-		replication + ".JobService.PauseJob":   JSON | Form | Query,
-		replication + ".JobService.ResumeJob":  JSON | Form | Query,
-		replication + ".JobService.DeleteJob":  JSON | Form | Query,
+		auth + ".SessionService.CreateCaptcha":  JSON | Form | Query,
+		auth + ".SessionService.Login":          JSON | Form,
+		auth + ".UserService.DeleteUser":        JSON | Form | Query,
+		auth + ".RoleService.DeleteRole":        JSON | Form | Query,
+		replication + ".JobService.PauseJob":    JSON | Form | Query,
+		replication + ".JobService.ResumeJob":   JSON | Form | Query,
+		replication + ".JobService.DeleteJob":   JSON | Form | Query,
+		replication + ".LogService.SetLogLevel": JSON | Form | Query,
 	},
-	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config"},
+	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config", "job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
 	fields: map[protoreflect.FullName]fields{
-		auth + ".UserService.CreateUser":    {aliases: map[string]string{"user_name": "username", "password": "pass_word"}},
-		auth + ".UserService.UpdateUser":    {aliases: map[string]string{"user_name": "username"}},
-		auth + ".UserService.ResetPassword": {aliases: map[string]string{"user_name": "username", "pass_word": "password"}},
-		auth + ".UserService.DeleteUser":    {aliases: map[string]string{"user_name": "username"}},
-		auth + ".RoleService.CreateRole":    roleFields,
-		auth + ".RoleService.UpdateRole":    roleFields,
-		auth + ".RoleService.DeleteRole":    {aliases: map[string]string{"username": "name"}},
+		auth + ".UserService.CreateUser":               {aliases: map[string]string{"user_name": "username", "password": "pass_word"}},
+		auth + ".UserService.UpdateUser":               {aliases: map[string]string{"user_name": "username"}},
+		auth + ".UserService.ResetPassword":            {aliases: map[string]string{"user_name": "username", "pass_word": "password"}},
+		auth + ".UserService.DeleteUser":               {aliases: map[string]string{"user_name": "username"}},
+		auth + ".RoleService.CreateRole":               roleFields,
+		auth + ".RoleService.UpdateRole":               roleFields,
+		auth + ".RoleService.DeleteRole":               {aliases: map[string]string{"username": "name"}},
+		replication + ".ValidationService.ValidateJob": {aliases: map[string]string{"job_name": "job_id"}},
 	},
-	detours: map[string]detour{
-		"/v2/user/create": {"/v2/role/create", isRole},
-		"/v2/user/update": {"/v2/role/update", isRole},
+	questions: map[string]string{"/v2/validation/job": "job_config"},
+	detours: map[string]Detour{
+		"POST /v2/user/create": {"POST /v2/role/create", isRole},
+		"POST /v2/user/update": {"POST /v2/role/update", isRole},
 	},
 	encoder: wire.NewEncoder(wire.Rules{
 		Time: wire.Seconds,
@@ -87,9 +83,9 @@ var dtle = &Dialect{
 		},
 	}),
 	success: dtleSuccess,
-	failure: func(dst []byte, status int, f *fault.Fault) (int, []byte) {
-		dst = wire.AppendString(append(dst, `{"message":`...), f.Message)
-		return status, append(dst, '}')
+	failure: func(dst []byte, f failed) (int, []byte) {
+		dst = wire.AppendString(append(dst, `{"message":`...), f.text)
+		return f.status, append(dst, '}')
 	},
 }
 
@@ -97,13 +93,13 @@ var dtle = &Dialect{
 func DTLEWraps(name protoreflect.FullName) bool { return name == auth+".LoginResponse" }
 
 // dtleSuccess adds "message":"ok", unless the answer has a message of its own, which is then the outcome.
-func dtleSuccess(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-	if DTLEWraps(m.Descriptor().FullName()) {
-		dst, err := d.encoder.Append(append(dst, `{"message":"ok","data":`...), m, sent)
+func dtleSuccess(d *Dialect, dst []byte, a Answer) ([]byte, error) {
+	if DTLEWraps(a.Message.Descriptor().FullName()) {
+		dst, err := d.encoder.Append(append(dst, `{"message":"ok","data":`...), a.Message, a.Sent)
 		return append(dst, '}'), err
 	}
-	dst, err := d.encoder.AppendMembers(append(dst, '{'), m, sent)
-	if m.Descriptor().Fields().ByName("message") != nil {
+	dst, err := d.encoder.AppendMembers(append(dst, '{'), a.Message, a.Sent)
+	if a.Message.Descriptor().Fields().ByName("message") != nil {
 		dst[len(dst)-1] = '}'
 		return dst, err
 	}

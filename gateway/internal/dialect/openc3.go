@@ -4,9 +4,6 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/opsdeck/opsdeck/pkg/fault"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
@@ -15,10 +12,10 @@ import (
 var openc3 = &Dialect{
 	Name:     "openc3",
 	prefixes: []string{"/api/job", "/api/agent", "/api/connector"},
-	token:    bearer("Bearer"),
+	caller:   headerKeyOrCookie("Bearer"),
 	encoder:  wire.NewEncoder(wire.Rules{Time: openc3Time}),
-	success: func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-		dst, err := d.encoder.Append(append(dst, `{"stat":true,"data":`...), m, sent)
+	success: func(d *Dialect, dst []byte, a Answer) ([]byte, error) {
+		dst, err := d.payload(append(dst, `{"stat":true,"data":`...), a)
 		return append(dst, '}'), err
 	},
 	failure: openc3Failure,
@@ -26,13 +23,13 @@ var openc3 = &Dialect{
 
 // openc3Failure keeps to the statuses of the document. A caller who is not signed in gets a code and no info, by which the
 // pages know to go to the login.
-func openc3Failure(dst []byte, status int, f *fault.Fault) (int, []byte) {
+func openc3Failure(dst []byte, f failed) (int, []byte) {
 	if f.Code == codes.Unauthenticated {
 		return http.StatusOK, append(dst, `{"stat":false,"code":10000}`...)
 	}
-	dst = wire.AppendString(append(dst, `{"stat":false,"info":`...), f.Message)
-	if status < http.StatusInternalServerError && f.Reason != PathUnknown && f.Reason != MethodNotAllowed && f.Reason != BodyTooLarge {
-		status = http.StatusOK
+	dst = append(wire.AppendString(append(dst, `{"stat":false,"info":`...), f.text), '}')
+	if f.status < http.StatusInternalServerError && f.Reason != PathUnknown && f.Reason != MethodNotAllowed && f.Reason != BodyTooLarge {
+		return http.StatusOK, dst
 	}
-	return status, append(dst, '}')
+	return f.status, dst
 }

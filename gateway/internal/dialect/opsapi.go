@@ -6,36 +6,76 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/pkg/fault"
-
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
-// opsapi is the dialect of contract 002: bare objects, errors with a number.
+// opsapi is the dialect of contract 002: bare objects and lists, pages with links to their neighbours, errors with a number.
 var opsapi = &Dialect{
 	Name: "opsapi",
 	prefixes: []string{
 		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
-		"/hosts", "/productions", "/resource-request", "/roles", "/users", "/webshell",
+		"/hosts", "/host", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
-	token:   bearer("Token", "Bearer"),
+	caller:  header("Token", "Bearer"),
+	aliases: map[string]string{"page_number": pageNumber},
+	paged:   true,
+	detours: map[string]Detour{
+		"POST /dns-services":                         {"GET /dns-services", isEmpty},
+		"POST /users/{}/application/perms":           {"POST /users/{}/host/perms", aboutHosts},
+		"PATCH /applications/{}/authorization/users": {"PATCH /hosts/{}/authorization/users", aboutHosts},
+		"PATCH /applications/{}/authorization/roles": {"PATCH /hosts/{}/authorization/roles", aboutHosts},
+		"PATCH /application/{}/authorization/users":  {"PATCH /hosts/{}/authorization/users", aboutHosts},
+		"PATCH /application/{}/authorization/roles":  {"PATCH /hosts/{}/authorization/roles", aboutHosts},
+	},
 	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
-	success: func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-		return d.encoder.Append(dst, m, sent)
-	},
-	failure: func(dst []byte, status int, f *fault.Fault) (int, []byte) {
-		code, ok := opsapiCodes[status]
-		if !ok {
-			code = opsapiCodes[http.StatusInternalServerError]
-		}
-		dst = strconv.AppendInt(append(dst, `{"error_code":`...), code, 10)
-		dst = wire.AppendString(append(dst, `,"message":`...), f.Message)
-		return status, append(dst, '}')
-	},
+	success: opsapiSuccess,
+	failure: opsapiFailure,
 }
 
-// opsapiCodes are the numbers of errors that no endpoint numbers itself.
-var opsapiCodes = map[int]int64{
+// opsapiSuccess prints the documents' type Message where an RPC has nothing to say, and the links of a page.
+func opsapiSuccess(d *Dialect, dst []byte, a Answer) ([]byte, error) {
+	switch {
+	case a.Message.Descriptor().Fields().Len() == 0:
+		return append(dst, `{"message":"success"}`...), nil
+	case a.Page == nil:
+		return d.payload(dst, a)
+	}
+	dst, err := d.encoder.AppendMembers(append(dst, '{'), a.Message, a.Sent)
+	rows := a.Message.Get(a.Message.Descriptor().Fields().ByName(pageCount)).Int()
+	return append(a.Page.appendLinks(dst, rows), '}'), err
+}
+
+func opsapiFailure(dst []byte, f failed) (int, []byte) {
+	number := opsapiNumbers.of(f)
+	dst = strconv.AppendInt(append(dst, `{"error_code":`...), number.code, 10)
+	dst = wire.AppendString(append(dst, `,"message":`...), f.text)
+	return number.status, append(dst, '}')
+}
+
+// numbered is a documented error: its number, which is unique only together with the endpoint, and its HTTP status.
+type numbered struct {
+	code   int64
+	status int
+}
+
+// numbersOf are the errors that endpoints number themselves, by RPC and reason of the fault.
+type numbersOf map[protoreflect.FullName]map[string]numbered
+
+var opsapiNumbers = numbersOf{}
+
+// of returns the number of an error: the endpoint's own, or the one that fits its status.
+func (n numbersOf) of(f failed) numbered {
+	if own, ok := n[f.rpc][f.Reason]; ok {
+		return own
+	}
+	if global, ok := opsapiGlobal[f.status]; ok {
+		return numbered{global, f.status}
+	}
+	return numbered{opsapiGlobal[http.StatusInternalServerError], f.status}
+}
+
+// opsapiGlobal are the numbers of errors that no endpoint numbers itself, by HTTP status.
+var opsapiGlobal = map[int]int64{
 	http.StatusInternalServerError:  10000,
 	http.StatusBadRequest:           10001,
 	http.StatusUnauthorized:         10002,

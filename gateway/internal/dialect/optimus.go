@@ -4,10 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/opsdeck/opsdeck/pkg/fault"
-
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
@@ -15,17 +11,28 @@ import (
 var optimus = &Dialect{
 	Name:     "optimus",
 	prefixes: []string{"/api/v1", "/api/ericic/v1"},
-	token:    bearer("Bearer"),
+	caller:   header("Bearer"),
 	encoder: wire.NewEncoder(wire.Rules{Time: func(dst []byte, t time.Time) []byte {
 		return strconv.AppendInt(dst, t.Unix(), 10)
 	}}),
-	success: func(d *Dialect, dst []byte, m protoreflect.Message, sent *wire.Sent) ([]byte, error) {
-		dst, err := d.encoder.Append(append(dst, `{"status":true,"code":200,"data":`...), m, sent)
-		return append(dst, '}'), err
+	success: optimusSuccess,
+	failure: func(dst []byte, f failed) (int, []byte) {
+		dst = strconv.AppendInt(append(dst, `{"status":false,"code":`...), int64(f.status), 10)
+		dst = wire.AppendString(append(dst, `,"message":`...), f.text)
+		return f.status, append(dst, '}')
 	},
-	failure: func(dst []byte, status int, f *fault.Fault) (int, []byte) {
-		dst = strconv.AppendInt(append(dst, `{"status":false,"code":`...), int64(status), 10)
-		dst = wire.AppendString(append(dst, `,"message":`...), f.Message)
-		return status, append(dst, '}')
-	},
+}
+
+// optimusSuccess leaves data out where an RPC has nothing to say, unless the document prints something there all the same.
+func optimusSuccess(d *Dialect, dst []byte, a Answer) ([]byte, error) {
+	rpc := a.Route.RPC.FullName()
+	dst = strconv.AppendInt(append(dst, `{"status":true,"code":`...), int64(d.SuccessStatus(rpc)), 10)
+	if a.Message.Descriptor().Fields().Len() == 0 {
+		if d.NoItems(rpc) {
+			dst = append(dst, `,"data":[]`...)
+		}
+		return append(dst, '}'), nil
+	}
+	dst, err := d.payload(append(dst, `,"data":`...), a)
+	return append(dst, '}'), err
 }

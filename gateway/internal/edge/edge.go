@@ -38,6 +38,7 @@ func Wrap(cfg Config, next http.Handler) (http.Handler, error) {
 	// A request has an id before anything can fail, and what fails below recovered is still logged and counted.
 	return layered(next,
 		identified(cfg.Trusted),
+		spoken,
 		traced,
 		recorded(cfg.Log, metrics),
 		recovered(cfg.Log),
@@ -69,7 +70,7 @@ func admitted(most int) func(http.Handler) http.Handler {
 				defer func() { <-slots }()
 				next.ServeHTTP(w, r)
 			default:
-				Fail(w, dialect.Of(r.URL.Path), &fault.Fault{Code: codes.Unavailable, Reason: dialect.Overloaded, Message: "too many calls at the same time: try again"})
+				Fail(r.Context(), w, dialect.Of(r.URL.Path), "", &fault.Fault{Code: codes.Unavailable, Reason: dialect.Overloaded, Message: "too many calls at the same time: try again"})
 			}
 		})
 	}
@@ -92,7 +93,7 @@ func sized(limit int64) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ContentLength > limit {
 				w.Header().Set("Connection", "close")
-				Fail(w, dialect.Of(r.URL.Path), TooLarge(limit))
+				Fail(r.Context(), w, dialect.Of(r.URL.Path), "", TooLarge(limit))
 				return
 			}
 			r.Body = http.MaxBytesReader(original(w), r.Body, limit)

@@ -134,7 +134,7 @@ func recovered(log *zap.Logger) func(http.Handler) http.Handler {
 				if rec, ok := w.(*record); ok && rec.status != 0 {
 					panic(http.ErrAbortHandler)
 				}
-				Fail(w, dialect.Of(r.URL.Path), &fault.Fault{Code: codes.Internal, Reason: "INTERNAL", Message: "internal error; the log has more under request id " + id})
+				Fail(r.Context(), w, dialect.Of(r.URL.Path), "", &fault.Fault{Code: codes.Internal, Reason: "INTERNAL", Message: "internal error; the log has more under request id " + id})
 			}()
 			next.ServeHTTP(w, r)
 		})

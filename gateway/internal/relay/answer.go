@@ -10,6 +10,8 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 )
 
 // answer is an RPC's answer together with the call it belongs to.
@@ -39,7 +41,8 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("an answer of type %T", v)
 	}
-	return a.exchange.dialect.Success(a.message.ProtoReflect(), a.exchange.sent)
+	ex := a.exchange
+	return ex.dialect.Success(dialect.Answer{Message: a.message.ProtoReflect(), Route: ex.route, Sent: ex.sent, Page: ex.page})
 }
 
 // NewDecoder implements runtime.Marshaler.
@@ -85,5 +88,23 @@ func assign(into any, m protoreflect.Message) error {
 		return fmt.Errorf("a body of type %s where %T is wanted", m.Descriptor().FullName(), into)
 	}
 	target.Elem().Set(value)
+	return nil
+}
+
+// assignList stores decoded messages where grpc-gateway wants them: in a repeated field of the request (*[]*T).
+func assignList(into any, list protoreflect.List) error {
+	target := reflect.ValueOf(into)
+	if target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Slice {
+		return fmt.Errorf("a body that is a list where %T is wanted", into)
+	}
+	all := reflect.MakeSlice(target.Elem().Type(), 0, list.Len())
+	for i := range list.Len() {
+		element := reflect.ValueOf(list.Get(i).Message().Interface())
+		if element.Type() != all.Type().Elem() {
+			return fmt.Errorf("a body of %s where %T is wanted", element.Type(), into)
+		}
+		all = reflect.Append(all, element)
+	}
+	target.Elem().Set(all)
 	return nil
 }

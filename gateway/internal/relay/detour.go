@@ -2,17 +2,49 @@ package relay
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+
+	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
+	"github.com/opsdeck/opsdeck/gateway/internal/route"
 )
 
-// detour finds the route of a call whose path the documents give to two RPCs. It reads the body for that, and puts it back. A
-// body that is no JSON object stays on its path, where it is refused with a reason.
+// detour is the other route of an address that the documents give to two RPCs.
+type detour struct {
+	dialect.Detour
+	to *route.Route
+}
+
+// detoursOf finds where the detours of the dialects lead to.
+func detoursOf(routes *route.Table) (map[*route.Route]detour, error) {
+	byAddress := map[string]*route.Route{}
+	for _, r := range routes.Routes() {
+		byAddress[dialect.Address(r.Method, r.Pattern)] = r
+	}
+	all := map[*route.Route]detour{}
+	var lost []error
+	for _, r := range routes.Routes() {
+		d, ok := dialect.Of(r.Pattern).Detour(r.Method, r.Pattern)
+		if !ok {
+			continue
+		}
+		to := byAddress[d.To]
+		if to == nil {
+			lost = append(lost, fmt.Errorf("%s %s leads to %s, which nobody serves", r.Method, r.Pattern, d.To))
+		}
+		all[r] = detour{d, to}
+	}
+	return all, errors.Join(lost...)
+}
+
+// detour moves a call to the RPC that its body is meant for, and returns its path there. It reads the body for that, and puts it
+// back.
 func (h *Relay) detour(r *http.Request, ex *exchange, path string) (string, error) {
-	choose := ex.dialect.Detour(path)
-	if choose == nil {
+	other, ok := h.detours[ex.route]
+	if !ok {
 		return path, nil
 	}
 	data, err := io.ReadAll(r.Body)
@@ -20,17 +52,28 @@ func (h *Relay) detour(r *http.Request, ex *exchange, path string) (string, erro
 		return path, unreadable(err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return path, nil //nolint:nilerr // the decoder says it better
-	}
-	chosen := choose(func(member string) bool { _, ok := members[member]; return ok })
-	if chosen == path {
+	if !other.Takes(data) {
 		return path, nil
 	}
-	ex.route = h.routes.Match(chosen)[ex.route.Method]
-	if ex.route == nil {
-		return path, fmt.Errorf("%s of dialect %s leads to %s, which nobody serves", path, ex.dialect.Name, chosen)
+	path = along(other.to.Pattern, ex.route.Pattern, path)
+	ex.route = other.to
+	return path, nil
+}
+
+// along returns a path that fits the pattern to and has the values that path has in the pattern from, in their order.
+func along(to, from, path string) string {
+	var values []string
+	segments := strings.Split(path, "/")
+	for i, segment := range strings.Split(from, "/") {
+		if strings.HasPrefix(segment, "{") {
+			values = append(values, segments[i])
+		}
 	}
-	return chosen, nil
+	parts := strings.Split(to, "/")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "{") && len(values) > 0 {
+			parts[i], values = values[0], values[1:]
+		}
+	}
+	return strings.Join(parts, "/")
 }

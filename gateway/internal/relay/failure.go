@@ -34,7 +34,7 @@ func (h *Relay) failRouting(ctx context.Context, _ *runtime.ServeMux, _ runtime.
 // refuse answers with an error in the dialect of the call.
 func (h *Relay) refuse(ctx context.Context, w http.ResponseWriter, err error) {
 	ex := exchangeOf(ctx)
-	edge.Fail(w, ex.dialect, h.presentable(ctx, ex, err))
+	edge.Fail(ctx, w, ex.dialect, ex.rpc(), h.presentable(ctx, ex, err))
 }
 
 // presentable returns what a caller may see of an error. A fault with a reason was made to be seen; anything else comes from
@@ -75,10 +75,13 @@ func (ex *exchange) fromBody(f *fault.Fault) *fault.Fault {
 	}
 	fields := make([]fault.Field, len(f.Fields))
 	for i, field := range f.Fields {
-		if field.Name == ex.route.Body {
+		rest, ok := strings.CutPrefix(field.Name, ex.route.Body)
+		switch {
+		case ok && rest == "":
 			field.Name = wire.Body
+		case ok && (rest[0] == '.' || rest[0] == '['):
+			field.Name = strings.TrimPrefix(rest, ".")
 		}
-		field.Name = strings.TrimPrefix(field.Name, ex.route.Body+".")
 		fields[i] = field
 	}
 	return fault.InvalidFields(fields...)

@@ -13,27 +13,26 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
 	"github.com/opsdeck/opsdeck/gateway/internal/route"
-	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
 // Relay is the HTTP handler of all RPCs.
 type Relay struct {
-	log      *zap.Logger
-	mux      *runtime.ServeMux
-	routes   *route.Table
-	verifier *authn.Verifier
+	log     *zap.Logger
+	mux     *runtime.ServeMux
+	routes  *route.Table
+	detours map[*route.Route]detour
+	door    Door
 }
 
 // New returns a relay to the given services, each over its own connection.
-func New(ctx context.Context, log *zap.Logger, backends []Backend, verifier *authn.Verifier) (*Relay, error) {
-	h := &Relay{log: log, verifier: verifier}
+func New(ctx context.Context, log *zap.Logger, backends []Backend, door Door) (*Relay, error) {
+	h := &Relay{log: log, door: door}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
 		runtime.WithForwardResponseRewriter(rewrite),
@@ -56,7 +55,10 @@ func New(ctx context.Context, log *zap.Logger, backends []Backend, verifier *aut
 		}
 	}
 	var err error
-	h.routes, err = route.Of(names...)
+	if h.routes, err = route.Of(names...); err != nil {
+		return nil, err
+	}
+	h.detours, err = detoursOf(h.routes)
 	return h, err
 }
 
@@ -73,28 +75,27 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(ctx, w, fault.Invalid("path", "is not UTF-8"))
 		return
 	}
+	if parameter, ok := ex.dialect.Question(path); ok && r.Method == http.MethodGet {
+		r = asked(r, parameter)
+	}
 	methods := h.routes.Match(path)
 	if methods == nil {
 		edge.Label(ctx, ex.dialect.Name+" unknown path")
 		h.refuse(ctx, w, &fault.Fault{Code: codes.NotFound, Reason: dialect.PathUnknown, Message: "there is nothing at " + r.URL.Path})
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	ex.route = methods[method]
+	ex.route = methods.For(r.Method)
 	if ex.route == nil {
 		h.otherMethod(ctx, w, r, methods)
 		return
 	}
 	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
-	token := ex.dialect.Token(r)
-	if err := h.admit(ctx, ex.route, token); err != nil {
+	token, err := h.door.admit(ctx, ex.route, ex.dialect.Credential(r))
+	if err != nil {
 		h.refuse(ctx, w, err)
 		return
 	}
-	path, err := h.detour(r, ex, path)
+	path, err = h.detour(r, ex, path)
 	if err != nil {
 		h.refuse(ctx, w, err)
 		return
@@ -106,28 +107,13 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx = rpc.WithCall(ctx, rpc.FromContext(ctx).WithToken(token))
-	h.mux.ServeHTTP(w, h.bare(ctx, r, method, path, query, ex))
-}
-
-// admit refuses strangers. The service behind a call checks its token; where there is a body to be read first, so does the
-// gateway: a stranger's would cost many times its size in memory.
-func (h *Relay) admit(ctx context.Context, r *route.Route, token string) error {
-	switch {
-	case r.Public:
-		return nil
-	case token == "":
-		return fault.Unauthenticated("UNAUTHENTICATED", "permission denied: please log in")
-	case r.Body == "":
-		return nil
-	}
-	_, err := h.verifier.Verify(ctx, token)
-	return err
+	h.mux.ServeHTTP(ex.writer(w), h.bare(ctx, r, path, query, ex))
 }
 
 // bare returns the request as grpc-gateway gets it: without headers, addresses or anything else it would make metadata of.
-func (h *Relay) bare(ctx context.Context, r *http.Request, method, path, query string, ex *exchange) *http.Request {
+func (h *Relay) bare(ctx context.Context, r *http.Request, path, query string, ex *exchange) *http.Request {
 	out := (&http.Request{
-		Method: method, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+		Method: ex.route.Method, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
 		Header: http.Header{}, Body: &body{ReadCloser: r.Body, exchange: ex}, ContentLength: r.ContentLength,
 	}).WithContext(ctx)
 	u := *r.URL
@@ -150,20 +136,4 @@ func (h *Relay) otherMethod(ctx context.Context, w http.ResponseWriter, r *http.
 		Code: codes.Unimplemented, Reason: dialect.MethodNotAllowed,
 		Message: fmt.Sprintf("%s is not allowed here, only %s", r.Method, methods.Allow()),
 	})
-}
-
-// exchange is one HTTP call while it is being relayed.
-type exchange struct {
-	dialect *dialect.Dialect
-	route   *route.Route
-	fields  bool       // the body holds form fields, not JSON
-	sent    *wire.Sent // what the JSON body said about its lists
-	refused error      // why the body was refused
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange {
-	ex, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return ex
 }

@@ -37,7 +37,7 @@ func (ex *exchange) read(r *http.Request) (query string, err error) {
 		return "", fault.Invalid("query", "is not well-formed: %s", strings.TrimPrefix(err.Error(), "invalid "))
 	}
 	if ex.route.Body == "" {
-		return ex.readQuery(values)
+		return ex.readQuery(r.URL, values)
 	}
 	allowed := ex.dialect.Encodings(ex.route.RPC.FullName())
 	if r.ContentLength == 0 && len(values) > 0 && allowed&dialect.Query != 0 {
@@ -57,7 +57,7 @@ func (ex *exchange) read(r *http.Request) (query string, err error) {
 
 // readQuery checks the query of a call without a body. grpc-gateway reads it again: it is not as strict, so that all it sees
 // is right.
-func (ex *exchange) readQuery(values url.Values) (string, error) {
+func (ex *exchange) readQuery(u *url.URL, values url.Values) (string, error) {
 	for alias, name := range ex.dialect.Aliases() {
 		given, ok := values[alias]
 		if !ok || ex.route.Input.Descriptor().Fields().ByName(protoreflect.Name(name)) == nil {
@@ -69,10 +69,11 @@ func (ex *exchange) readQuery(values url.Values) (string, error) {
 		delete(values, alias)
 		values[name] = given
 	}
-	if len(values) == 0 {
-		return "", nil
-	}
 	if err := ex.dialect.Request(ex.route).DecodeValues(values, "query parameter", ex.route.Input.New()); err != nil {
+		return "", err
+	}
+	var err error
+	if ex.page, err = ex.dialect.Page(ex.route, u, values); err != nil {
 		return "", err
 	}
 	return values.Encode(), nil
@@ -107,15 +108,22 @@ func (b *body) decode(into any) error {
 }
 
 func (b *body) decodeInto(into any) error {
-	m, err := b.route.BodyMessage()
-	if err != nil {
-		return err
-	}
 	data, err := io.ReadAll(b.ReadCloser)
 	if err != nil {
 		return unreadable(err)
 	}
 	request := b.dialect.Request(b.route)
+	if list := b.route.ListBody(); list != nil {
+		m := b.route.Input.New()
+		if err := request.DecodeList(data, m, list); err != nil {
+			return err
+		}
+		return assignList(into, m.Get(list).List())
+	}
+	m, err := b.route.BodyMessage()
+	if err != nil {
+		return err
+	}
 	if b.fields {
 		values, err := url.ParseQuery(string(data))
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -24,20 +25,38 @@ type Route struct {
 	RPC       protoreflect.MethodDescriptor
 	Input     protoreflect.MessageType // request message of the RPC
 	Body      string                   // field that the HTTP body becomes, "*" for the whole request, "" for none
+	Response  string                   // field of the answer that is all of the HTTP answer, "" for the whole message
 	Public    bool                     // may be called without a token
 }
 
-// BodyMessage returns a new message of the type that the HTTP body becomes.
+// BodyMessage returns a new message of the type that the HTTP body becomes; for a body that is a list, of its elements.
 func (r *Route) BodyMessage() (protoreflect.Message, error) {
 	request := r.Input.New()
 	if r.Body == "" || r.Body == "*" {
 		return request, nil
 	}
 	field := request.Descriptor().Fields().ByName(protoreflect.Name(r.Body))
-	if field == nil || field.Message() == nil || field.IsList() {
-		return nil, fmt.Errorf("%s: the HTTP body %q is no message field", r.RPC.FullName(), r.Body)
+	switch {
+	case field == nil || field.Message() == nil || field.IsMap():
+		return nil, fmt.Errorf("%s: the HTTP body %q is neither a message field nor a list of messages", r.RPC.FullName(), r.Body)
+	case field.IsList():
+		return request.NewField(field).List().NewElement().Message(), nil
 	}
 	return request.NewField(field).Message(), nil
+}
+
+// ListBody returns the field of the request that an HTTP body is the elements of; nil when the body is an object or there is none.
+func (r *Route) ListBody() protoreflect.FieldDescriptor {
+	field := r.Input.Descriptor().Fields().ByName(protoreflect.Name(r.Body))
+	if field == nil || !field.IsList() {
+		return nil
+	}
+	return field
+}
+
+// ResponseField returns the field of the answer that is all of the HTTP answer; nil when that is the whole message.
+func (r *Route) ResponseField() protoreflect.FieldDescriptor {
+	return r.RPC.Output().Fields().ByName(protoreflect.Name(r.Response))
 }
 
 // Table finds routes by path.
@@ -49,7 +68,8 @@ type Table struct {
 // node is a position in a path: what the segments before it left open.
 type node struct {
 	literal  map[string]*node
-	variable *node
+	number   *node // a variable that is a whole number
+	variable *node // any other
 	methods  map[string]*Route
 }
 
@@ -94,7 +114,7 @@ func (t *Table) addRPC(method protoreflect.MethodDescriptor) error {
 		verb, path := pattern(binding)
 		r := &Route{
 			Method: verb, Pattern: strings.TrimRight(path, "/"), RPC: method, Input: input,
-			Body: binding.GetBody(), Public: caller.GetPublic(),
+			Body: binding.GetBody(), Response: binding.GetResponseBody(), Public: caller.GetPublic(),
 		}
 		if err := t.add(r); err != nil {
 			return err
@@ -125,13 +145,26 @@ func (t *Table) add(r *Route) error {
 	if _, err := r.BodyMessage(); err != nil {
 		return err
 	}
+	if r.Response != "" && r.ResponseField() == nil {
+		return fmt.Errorf("%s: its answer has no field %q", r.RPC.FullName(), r.Response)
+	}
 	at := &t.root
 	for _, segment := range strings.Split(strings.TrimPrefix(r.Pattern, "/"), "/") {
 		name, isVariable := strings.CutPrefix(segment, "{")
-		if isVariable {
-			r.Variables = append(r.Variables, strings.TrimSuffix(name, "}"))
+		if !isVariable {
+			at = at.child(segment)
+			continue
 		}
-		at = at.child(segment, isVariable)
+		name = strings.TrimSuffix(name, "}")
+		field := r.Input.Descriptor().Fields().ByName(protoreflect.Name(name))
+		if field == nil {
+			return fmt.Errorf("%s: its request has no field %q for the path", r.RPC.FullName(), name)
+		}
+		if kind := field.Kind(); kind != protoreflect.Int64Kind && kind != protoreflect.StringKind || field.IsList() {
+			return fmt.Errorf("%s: %q cannot be in the path: it is neither an int64 nor a string", r.RPC.FullName(), name)
+		}
+		r.Variables = append(r.Variables, name)
+		at = at.open(field.Kind() == protoreflect.Int64Kind)
 	}
 	if taken := at.methods[r.Method]; taken != nil {
 		return fmt.Errorf("%s %s is declared by %s and by %s", r.Method, r.Pattern, taken.RPC.FullName(), r.RPC.FullName())
@@ -144,13 +177,8 @@ func (t *Table) add(r *Route) error {
 	return nil
 }
 
-func (n *node) child(segment string, isVariable bool) *node {
-	if isVariable {
-		if n.variable == nil {
-			n.variable = &node{}
-		}
-		return n.variable
-	}
+// child returns the node behind a literal segment.
+func (n *node) child(segment string) *node {
 	if n.literal == nil {
 		n.literal = map[string]*node{}
 	}
@@ -160,17 +188,36 @@ func (n *node) child(segment string, isVariable bool) *node {
 	return n.literal[segment]
 }
 
+// open returns the node behind a variable.
+func (n *node) open(isNumber bool) *node {
+	next := &n.variable
+	if isNumber {
+		next = &n.number
+	}
+	if *next == nil {
+		*next = &node{}
+	}
+	return *next
+}
+
 // Methods are the routes of one path by HTTP method.
 type Methods map[string]*Route
 
 // Match returns the routes of a path without a trailing slash; none when nothing is there. A literal segment wins over a
-// variable.
+// variable, and one that is a number over others. Only digits match a number: no other text is an id.
 func (t *Table) Match(path string) Methods { return t.root.match(strings.TrimPrefix(path, "/")) }
 
 func (n *node) match(path string) Methods {
 	segment, rest, more := strings.Cut(path, "/")
-	for _, next := range []*node{n.literal[segment], n.variable} {
-		if next == nil || segment == "" {
+	if segment == "" {
+		return nil
+	}
+	nexts := []*node{n.literal[segment], nil, n.variable}
+	if isNumber(segment) {
+		nexts[1] = n.number
+	}
+	for _, next := range nexts {
+		if next == nil {
 			continue
 		}
 		if !more && next.methods != nil {
@@ -183,6 +230,20 @@ func (n *node) match(path string) Methods {
 		}
 	}
 	return nil
+}
+
+// isNumber reports whether a segment is a whole number in 64 bits, as ids are printed.
+func isNumber(segment string) bool {
+	_, err := strconv.ParseInt(segment, 10, 64)
+	return err == nil && segment[0] != '-' && segment[0] != '+'
+}
+
+// For returns the route of an HTTP method; nil when there is none. A HEAD is a GET whose answer stays unread.
+func (m Methods) For(method string) *Route {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return m[method]
 }
 
 // Allow lists what may be done with a path, as in the header of that name.

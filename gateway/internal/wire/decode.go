@@ -3,93 +3,26 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 )
 
-// Body is what errors call the request body itself.
-const Body = "body"
-
-// Request says how a request body becomes a message.
-type Request struct {
-	Wrappers []string // member names under which the whole object may stand alone
-	Reserved []string // top-level fields that come from elsewhere, for instance the path
-	// Aliases are second names of top-level fields, each with the name it stands for.
-	Aliases map[string]string
-	// Single says that a text in the place of a list of texts of the top level is its only element.
-	Single bool
-}
-
-// field returns the top-level field with a name or alias; nil when there is none or it comes from elsewhere.
-func (r Request) field(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
-	if slices.Contains(r.Reserved, name) {
-		return nil
-	}
-	if known, ok := r.Aliases[name]; ok {
-		name = known
-	}
-	return find(fields, name)
-}
-
-// Sent is what a request said that a message cannot hold: which lists stood in it as [].
-type Sent struct {
-	root  protoreflect.FullName
-	lists map[string]bool
-}
-
-// Decode reads a JSON object into m. Errors are faults that name the field: syntax errors, unknown, repeated and reserved
-// fields, and values of the wrong type. A null leaves its field alone.
-func (r Request) Decode(data []byte, m protoreflect.Message) (*Sent, error) {
-	if err := checkSyntax(data); err != nil {
-		return nil, err
-	}
-	d := &decoder{
-		request: r, tokens: json.NewDecoder(bytes.NewReader(data)),
-		sent: &Sent{root: m.Descriptor().FullName(), lists: map[string]bool{}},
-	}
-	d.tokens.UseNumber()
-	t := d.next()
-	if t != json.Delim('{') {
-		return nil, fault.Invalid(Body, "must be a JSON object, got %s", describe(t))
-	}
-	if err := d.message(m, ""); err != nil {
-		return nil, err
-	}
-	return d.sent, nil
-}
-
-// checkSyntax makes sure that the tokens of the data can be read without errors.
-func checkSyntax(data []byte) error {
-	if !utf8.Valid(data) {
-		return fault.Invalid(Body, "is not UTF-8")
-	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return fault.Invalid(Body, "is empty, want a JSON object")
-	}
-	var raw json.RawMessage
-	err := json.Unmarshal(data, &raw)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fault.Invalid(Body, "is not JSON: %s at byte %d", syntax, syntax.Offset)
-	}
-	if err != nil {
-		return fault.Invalid(Body, "is not JSON: %s", err)
-	}
-	return nil
-}
-
 // decoder walks the tokens of one body whose syntax is known to be right.
 type decoder struct {
 	request Request
 	tokens  *json.Decoder
 	sent    *Sent
+	mask    protoreflect.FieldDescriptor // of the top level, to be filled; nil when there is none
+}
+
+func (r Request) decoder(data []byte) *decoder {
+	d := &decoder{request: r, tokens: json.NewDecoder(bytes.NewReader(data)), sent: &Sent{lists: map[string]bool{}}}
+	d.tokens.UseNumber()
+	return d
 }
 
 func (d *decoder) next() json.Token {
@@ -100,25 +33,39 @@ func (d *decoder) next() json.Token {
 	return t
 }
 
+// spelling is by which name a body gave a field.
+type spelling uint8
+
+const (
+	absent    spelling = iota
+	mirrored           // by the second name, which the first overrules
+	canonical          // by its own name or an alias
+)
+
 // message reads the members of an object whose opening brace has been read.
 func (d *decoder) message(m protoreflect.Message, path string) error {
-	fields := m.Descriptor().Fields()
-	seen := map[protoreflect.FieldNumber]bool{}
+	seen := map[protoreflect.FieldNumber]spelling{}
 	for first := true; d.tokens.More(); first = false {
 		name := d.next().(string)
 		at := join(path, name)
 		if path == "" && first && slices.Contains(d.request.Wrappers, name) {
 			return d.wrapped(m, name)
 		}
-		field := d.find(fields, name, path)
+		field, spelled := d.find(m.Descriptor(), name, path)
 		if field == nil {
 			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
-		if seen[field.Number()] {
+		switch before := seen[field.Number()]; {
+		case before == canonical && spelled == mirrored:
+			d.skip()
+			continue
+		case before == mirrored && spelled == canonical:
+			m.Clear(field)
+		case before != absent:
 			return fault.Invalid(at, "is given twice%s", otherwise(field, name))
 		}
-		seen[field.Number()] = true
-		if err := d.field(m, field, at); err != nil {
+		seen[field.Number()] = spelled
+		if err := d.member(m, field, at, path == ""); err != nil {
 			return err
 		}
 	}
@@ -126,11 +73,41 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 	return nil
 }
 
-func (d *decoder) find(fields protoreflect.FieldDescriptors, name, path string) protoreflect.FieldDescriptor {
-	if path == "" {
-		return d.request.field(fields, name)
+// member reads the value of a field, and remembers a field of the top level in the mask.
+func (d *decoder) member(m protoreflect.Message, field protoreflect.FieldDescriptor, at string, isTop bool) error {
+	t := d.next()
+	if isTop {
+		switch {
+		case d.mask != nil:
+			appendPath(m.Mutable(d.mask).Message(), string(field.Name()))
+		case t == nil && d.request.Partial:
+			return fault.Invalid(at, "must not be null: leave it out to leave it as it is").Chinese("不能为 null：不修改时请省略")
+		}
 	}
-	return find(fields, name)
+	return d.field(m, field, t, at)
+}
+
+// find returns the field with a name, and how that name spells it.
+func (d *decoder) find(message protoreflect.MessageDescriptor, name, path string) (protoreflect.FieldDescriptor, spelling) {
+	fields := message.Fields()
+	if field := d.request.Mirrors.field(fields, name); field != nil {
+		return field, mirrored
+	}
+	if known, ok := d.request.Names[message.FullName()][name]; ok {
+		return find(fields, known), canonical
+	}
+	if path == "" {
+		return d.request.field(fields, name), canonical
+	}
+	return find(fields, name), canonical
+}
+
+// skip reads a value and forgets it.
+func (d *decoder) skip() {
+	var value json.RawMessage
+	if err := d.tokens.Decode(&value); err != nil {
+		panic("wire: checked JSON cannot be read: " + err.Error())
+	}
 }
 
 // otherwise says which field a name is an alias of.
@@ -157,8 +134,7 @@ func (d *decoder) wrapped(m protoreflect.Message, name string) error {
 	return nil
 }
 
-func (d *decoder) field(m protoreflect.Message, field protoreflect.FieldDescriptor, at string) error {
-	t := d.next()
+func (d *decoder) field(m protoreflect.Message, field protoreflect.FieldDescriptor, t json.Token, at string) error {
 	switch {
 	case t == nil:
 		return nil
@@ -237,52 +213,3 @@ func (d *decoder) value(t json.Token, field protoreflect.FieldDescriptor, empty 
 	}
 	return v, d.message(v.Message(), at)
 }
-
-// find returns the field with a JSON name.
-func find(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
-	if field := fields.ByName(protoreflect.Name(name)); field != nil && Name(field) == name {
-		return field
-	}
-	if field := fields.ByJSONName(name); field != nil && Name(field) == name {
-		return field
-	}
-	return nil
-}
-
-// describe names a value that stands where another was wanted. It does not repeat texts: they may be secrets.
-func describe(t json.Token) string {
-	switch t := t.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "a boolean"
-	case string:
-		return "text"
-	case json.Number:
-		return "the number " + clip(t.String())
-	case json.Delim:
-		if t == '[' {
-			return "an array"
-		}
-	}
-	return "an object"
-}
-
-// longestShown bounds what an error repeats of a request.
-const longestShown = 40
-
-func clip(text string) string {
-	if len(text) <= longestShown {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longestShown], "") + "..."
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -64,8 +64,10 @@ func (e *Encoder) plan(d protoreflect.MessageDescriptor) *plan {
 		if e.rules.Hide[field.FullName()] {
 			continue
 		}
-		name := Name(field)
-		p.fields = append(p.fields, fieldPlan{FieldDescriptor: field, name: name, key: append(AppendString(nil, name), ':'), empty: e.emptiness(field)})
+		p.fields = append(p.fields, e.fieldPlan(field, Name(field)))
+		if second, ok := e.rules.Mirrors[field.FullName()]; ok {
+			p.fields = append(p.fields, e.fieldPlan(field, second))
+		}
 	}
 	for _, c := range e.rules.Constants[d.FullName()] {
 		p.constants = append(AppendString(p.constants, c.Name), ':')
@@ -73,6 +75,10 @@ func (e *Encoder) plan(d protoreflect.MessageDescriptor) *plan {
 	}
 	stored, _ := e.plans.LoadOrStore(d.FullName(), p)
 	return stored.(*plan)
+}
+
+func (e *Encoder) fieldPlan(field protoreflect.FieldDescriptor, name string) fieldPlan {
+	return fieldPlan{FieldDescriptor: field, name: name, key: append(AppendString(nil, name), ':'), empty: e.emptiness(field)}
 }
 
 func (e *Encoder) emptiness(field protoreflect.FieldDescriptor) emptiness {
@@ -95,6 +101,11 @@ func (e *Encoder) Append(dst []byte, m protoreflect.Message, sent *Sent) ([]byte
 	}
 	dst, err := e.members(append(dst, '{'), m, p, place{sent: sent})
 	return closeWith(dst, '}'), err
+}
+
+// AppendField prints one field of a message, without its name.
+func (e *Encoder) AppendField(dst []byte, m protoreflect.Message, field protoreflect.FieldDescriptor) ([]byte, error) {
+	return e.field(dst, m.Get(field), field, place{})
 }
 
 // AppendMembers prints the members of a message without braces, each followed by a comma, for envelopes that add their own.

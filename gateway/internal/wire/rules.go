@@ -36,7 +36,28 @@ type Rules struct {
 	Omit      Fields                               // fields that are left out when empty
 	Hide      Fields                               // fields that are never printed
 	Constants map[protoreflect.FullName][]Constant // members added to a message
+	Mirrors   Mirrors                              // fields that have two names
 }
+
+// Mirrors are second names of fields, by the full name of the field. An answer has the value under both. A request may use
+// either; when it has both, the field's own name wins.
+type Mirrors map[protoreflect.FullName]string
+
+// field returns the field that a name is the second name of; nil when it is none.
+func (m Mirrors) field(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
+	if len(m) == 0 {
+		return nil
+	}
+	for i := range fields.Len() {
+		if second, ok := m[fields.Get(i).FullName()]; ok && second == name {
+			return fields.Get(i)
+		}
+	}
+	return nil
+}
+
+// Names are second names that requests may use, each with the field it stands for, by the full name of the message.
+type Names map[protoreflect.FullName]map[string]string
 
 // Omits reports whether a field is left out when it is empty.
 func (r Rules) Omits(field protoreflect.FieldDescriptor) bool {

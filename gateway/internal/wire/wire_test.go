@@ -23,6 +23,7 @@ import (
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	trialv1 "github.com/opsdeck/opsdeck/gateway/internal/trial/v1"
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
@@ -218,6 +219,103 @@ func TestErrorsDoNotRepeatLongValues(t *testing.T) {
 	require.Less(t, len(err.Error()), 200)
 }
 
+// trialPkg is the package of messages that exist for tests.
+const trialPkg = protoreflect.FullName("trial.v1")
+
+func TestSecondNames(t *testing.T) {
+	t.Parallel()
+	request := wire.Request{
+		Mirrors: wire.Mirrors{trialPkg + ".User.name": "username"},
+		Names:   wire.Names{trialPkg + ".Grant": {"permissions": "permission", "object_id": "id"}},
+	}
+	for _, test := range []struct {
+		text string
+		into proto.Message
+		want proto.Message
+		err  string
+	}{
+		{`{"name":"a"}`, &trialv1.User{}, &trialv1.User{Name: "a"}, ""},
+		{`{"username":"a"}`, &trialv1.User{}, &trialv1.User{Name: "a"}, ""},
+		{`{"username":"b","name":"a"}`, &trialv1.User{}, &trialv1.User{Name: "a"}, ""},
+		{`{"name":"a","username":["ignored",{}],"id":1}`, &trialv1.User{}, &trialv1.User{Id: 1, Name: "a"}, ""},
+		{`{"username":"b","name":null}`, &trialv1.User{}, &trialv1.User{}, ""},
+		{`{"username":"b","username":"c"}`, &trialv1.User{}, nil, "username: is given twice"},
+		{`{"username":1}`, &trialv1.User{}, nil, "username: must be text"},
+		{`{"authorizations":[{"id":1,"permissions":{"a":true}}]}`, &trialv1.GrantHostsRequest{}, &trialv1.GrantHostsRequest{Authorizations: []*trialv1.Grant{{Id: 1, Permission: map[string]bool{"a": true}}}}, ""},
+		{`{"authorizations":[{"object_id":1,"id":2}]}`, &trialv1.GrantHostsRequest{}, nil, "authorizations[0].id: is given twice"},
+		{`{"authorizations":[{"id":1,"object_id":2}]}`, &trialv1.GrantHostsRequest{}, nil, "authorizations[0].object_id: is given twice: it is another name of id"},
+		{`{"object_id":1}`, &trialv1.GrantHostsRequest{}, nil, "object_id: there is no such field"},
+	} {
+		_, err := request.Decode([]byte(test.text), test.into.ProtoReflect())
+		if test.err != "" {
+			require.ErrorContains(t, err, test.err)
+			continue
+		}
+		require.NoError(t, err, test.text)
+		require.True(t, proto.Equal(test.want, test.into), "%s: %s", test.text, test.into)
+	}
+
+	e := wire.NewEncoder(wire.Rules{Mirrors: request.Mirrors})
+	got, err := e.Append(nil, (&trialv1.User{Id: 1, Name: "a"}).ProtoReflect(), nil)
+	require.NoError(t, err)
+	require.Equal(t, `{"id":1,"name":"a","username":"a","phone":null,"permission":{}}`, string(got))
+}
+
+func TestAliasesMeanAnotherFieldThanThePath(t *testing.T) {
+	t.Parallel()
+	bare := wire.Request{Reserved: []string{"id"}, Aliases: map[string]string{"id": "name"}}
+	m := &trialv1.User{}
+	_, err := bare.Decode([]byte(`{"id":"a"}`), m.ProtoReflect())
+	require.NoError(t, err)
+	require.Equal(t, "a", m.GetName())
+	full := wire.Request{Reserved: []string{"id", "name"}, Aliases: bare.Aliases}
+	_, err = full.Decode([]byte(`{"id":"a"}`), m.ProtoReflect())
+	require.ErrorContains(t, err, "id: there is no such field")
+}
+
+func TestBodiesThatAreLists(t *testing.T) {
+	t.Parallel()
+	roles := (&trialv1.AddRolesRequest{}).ProtoReflect().Descriptor().Fields().ByName("roles")
+	for _, test := range []struct {
+		text   string
+		single bool
+		want   []*trialv1.IdRef
+		err    string
+	}{
+		{`[{"id":1},{"id":2}]`, false, []*trialv1.IdRef{{Id: 1}, {Id: 2}}, ""},
+		{`[{}]`, false, []*trialv1.IdRef{{}}, ""},
+		{`{"id":1}`, true, []*trialv1.IdRef{{Id: 1}}, ""},
+		{`{"id":1}`, false, nil, "body: must be a JSON array, got an object"},
+		{`{"id":"x"}`, true, nil, "[0].id: must be a whole number"},
+		{`[]`, true, nil, "body: must not be an empty array"},
+		{`"x"`, true, nil, "body: must be a JSON array, got text"},
+		{`[null]`, true, nil, "[0]: must be an object, got null"},
+		{` `, true, nil, "body: is empty, want a JSON array"},
+		{`[{"id":1}`, true, nil, "body: is not JSON"},
+	} {
+		m := &trialv1.AddRolesRequest{}
+		err := wire.Request{Single: test.single}.DecodeList([]byte(test.text), m.ProtoReflect(), roles)
+		if test.err != "" {
+			require.ErrorContains(t, err, test.err)
+			continue
+		}
+		require.NoError(t, err, test.text)
+		require.True(t, proto.Equal(&trialv1.AddRolesRequest{Roles: test.want}, m), test.text)
+	}
+}
+
+func TestMasksHoldWhatABodyNames(t *testing.T) {
+	t.Parallel()
+	m := &trialv1.UpdateUserRequest{}
+	_, err := wire.Request{Partial: true, Mirrors: wire.Mirrors{trialPkg + ".UpdateUserRequest.name": "username"}}.
+		Decode([]byte(`{"username":"b","phone":null,"name":"a","tags":[]}`), m.ProtoReflect())
+	require.NoError(t, err)
+	require.Equal(t, []string{"name", "phone", "tags"}, m.GetUpdateMask().GetPaths())
+	require.Equal(t, "a", m.GetName())
+	_, err = wire.Request{Partial: true}.Decode([]byte(`{"name":null}`), (&trialv1.RenameRoleRequest{}).ProtoReflect())
+	require.ErrorContains(t, err, "name: must not be null")
+}
+
 // FuzzDecode proves that no body makes the decoder fall over, and that what it accepts means the same to protojson.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
@@ -235,6 +333,33 @@ func FuzzDecode(f *testing.F) {
 		require.True(t, json.Valid(data))
 		want := &replicationv1.JobConfig{}
 		if err := protojson.Unmarshal(data, want); err == nil { // it refuses lone surrogates, which become U+FFFD here
+			require.True(t, proto.Equal(want, got), "%s", data)
+		}
+	})
+}
+
+// FuzzDecodeList proves that no body makes the decoder of arrays fall over, and that what it accepts means the same to protojson.
+func FuzzDecodeList(f *testing.F) {
+	for _, seed := range []string{
+		`[{"id":1,"permission":{"view_app":true}}]`, `[]`, `{}`, `[[]]`, `[{"permissions":{"a":false},"id":2},{}]`, `[null]`, `{"id":1}`, `[{"id":1},`,
+	} {
+		f.Add([]byte(seed))
+	}
+	field := (&trialv1.GrantHostsRequest{}).ProtoReflect().Descriptor().Fields().ByName("authorizations")
+	request := wire.Request{Single: true}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := &trialv1.GrantHostsRequest{}
+		if err := request.DecodeList(data, got.ProtoReflect(), field); err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		require.NotEmpty(t, got.GetAuthorizations())
+		array := data
+		if bytes.TrimSpace(data)[0] == '{' {
+			array = append(append([]byte("["), data...), ']')
+		}
+		want := &trialv1.GrantHostsRequest{}
+		if err := protojson.Unmarshal(append(append([]byte(`{"authorizations":`), array...), '}'), want); err == nil {
 			require.True(t, proto.Equal(want, got), "%s", data)
 		}
 	})

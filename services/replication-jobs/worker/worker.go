@@ -75,6 +75,9 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, messages.Close(context.WithoutCancel(ctx))) }()
 
+	if err := rt.FollowLevel(messages); err != nil {
+		return err
+	}
 	work := func(ctx context.Context, job engine.Job, reporter engine.Reporter) error {
 		return engine.Run(ctx, job, reporter, rt.Log)
 	}

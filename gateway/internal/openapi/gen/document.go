@@ -5,17 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/gateway/internal/dialect"
 	"github.com/opsdeck/opsdeck/gateway/internal/route"
-	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
 const about = `The HTTP API of opsdeck.
@@ -23,17 +21,20 @@ const about = `The HTTP API of opsdeck.
 Sign in with GET /v2/login/captcha and POST /v2/login; send the token of the answer as the header Authorization, bare or behind
 "Bearer ". A trailing slash on a path changes nothing. JSON numbers are numbers: keep 64 bits of integers.`
 
-// build returns the document as JSON.
-func build(commentsFile string) ([]byte, error) {
+// build returns the document of services as JSON.
+func build(commentsFile string, services ...protoreflect.FullName) ([]byte, error) {
 	said, err := readComments(commentsFile)
 	if err != nil {
 		return nil, err
 	}
-	table, err := route.Of(gateway.Services()...)
+	table, err := route.Of(services...)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{comments: said, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]protoreflect.FullName{}}}
+	b := &builder{
+		comments: said, schemas: &schemas{comments: said, made: openapi3.Schemas{}, names: map[string]owner{}},
+		routes: map[string]*route.Route{},
+	}
 	doc := b.document(table.Routes())
 	if b.err != nil {
 		return nil, b.err
@@ -55,6 +56,7 @@ func build(commentsFile string) ([]byte, error) {
 type builder struct {
 	comments *comments
 	schemas  *schemas
+	routes   map[string]*route.Route // by address, as the detours have them
 	err      error
 }
 
@@ -66,6 +68,9 @@ func (b *builder) document(routes []*route.Route) *openapi3.T {
 		Security:   *openapi3.NewSecurityRequirements().With(openapi3.NewSecurityRequirement().Authenticate("token")),
 		Components: &openapi3.Components{Schemas: b.schemas.made, SecuritySchemes: openapi3.SecuritySchemes{"token": {Value: tokenScheme()}}},
 	}
+	for _, r := range routes {
+		b.routes[dialect.Address(r.Method, r.Pattern)] = r
+	}
 	used := map[string]bool{}
 	for _, r := range routes {
 		item := doc.Paths.Value(r.Pattern)
@@ -74,6 +79,9 @@ func (b *builder) document(routes []*route.Route) *openapi3.T {
 			doc.Paths.Set(r.Pattern, item)
 		}
 		item.SetOperation(r.Method, b.operation(r))
+		if parameter, ok := dialect.Of(r.Pattern).Question(r.Pattern); ok {
+			item.SetOperation(http.MethodGet, b.question(r, parameter))
+		}
 		used[string(r.RPC.Parent().Name())] = true
 	}
 	for _, t := range b.comments.Tags {
@@ -86,29 +94,69 @@ func (b *builder) document(routes []*route.Route) *openapi3.T {
 
 func tokenScheme() *openapi3.SecurityScheme {
 	scheme := openapi3.NewSecurityScheme().WithType("apiKey").WithIn("header").WithName("Authorization")
-	scheme.Description = "The token, as it is or behind \"Bearer \"."
+	scheme.Description = "The token, as it is or behind \"Bearer \", in calls of the paths without /api or /v2 also behind \"Token \"."
 	return scheme
 }
 
 func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	said := b.comments.operation(r.Method, r.Pattern)
 	d := dialect.Of(r.Pattern)
-	envelope, ok := envelopes[d.Name]
-	if !ok {
-		b.err = fmt.Errorf("%s %s: nothing is known about the envelopes of the dialect %s", r.Method, r.Pattern, d.Name)
-		return nil
-	}
 	op := openapi3.NewOperation()
 	op.OperationID, op.Tags = said.ID, said.Tags
 	op.Summary, op.Description = sentences(said.Summary + " " + said.Description)
 	if r.Public {
 		op.Security = openapi3.NewSecurityRequirements()
 	}
-	b.parameters(op, r, d, said)
-	success := openapi3.NewResponse().WithDescription("It worked.").WithJSONSchema(envelope.success(b.schemas, r.RPC.Output(), d.Rules()))
-	failure := openapi3.NewResponse().WithDescription("It failed.").WithJSONSchema(envelope.failure())
-	op.Responses = openapi3.NewResponses(openapi3.WithStatus(200, &openapi3.ResponseRef{Value: success}), openapi3.WithName("default", failure))
+	b.variables(op, r, d, said)
+	accepted := d.Encodings(r.RPC.FullName())
+	if r.Body == "" || accepted&dialect.Query != 0 {
+		b.query(op, r, d, said)
+	}
+	if r.Body != "" {
+		op.RequestBody = &openapi3.RequestBodyRef{Value: b.body(r, d, said)}
+	}
+	success := envelopes[d.Name].success(b.schemas, r, d)
+	if other, ok := d.Detour(r.Method, r.Pattern); ok {
+		success = b.detour(op, success, b.routes[other.To], d)
+	}
+	failure := openapi3.NewResponse().WithDescription("It failed.").WithJSONSchema(envelopes[d.Name].failure())
+	op.Responses = openapi3.NewResponses(
+		openapi3.WithStatus(d.SuccessStatus(r.RPC.FullName()), &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("It worked.").WithJSONSchema(success)}),
+		openapi3.WithName("default", failure))
 	return op
+}
+
+// question is a POST that is asked by GET.
+func (b *builder) question(r *route.Route, parameter string) *openapi3.Operation {
+	op := b.operation(r)
+	op.OperationID += "ByGet"
+	op.RequestBody = nil
+	op.Description = strings.TrimSpace(op.Description + " As in the document: with the body of POST, or with it in the parameter.")
+	op.AddParameter(openapi3.NewQueryParameter(parameter).WithDescription("The body of POST as text.").WithSchema(openapi3.NewStringSchema()))
+	return op
+}
+
+// detour adds what the other RPC of an address takes, and returns the schema of what either of them answers.
+func (b *builder) detour(op *openapi3.Operation, success *openapi3.Schema, to *route.Route, d *dialect.Dialect) *openapi3.Schema {
+	if to == nil {
+		b.err = fmt.Errorf("%s: a detour leads to what nobody serves", op.OperationID)
+		return success
+	}
+	said := b.comments.operation(to.Method, to.Pattern)
+	if to.Body == "" {
+		b.query(op, to, d, said)
+		op.RequestBody.Value.Required = false
+	} else {
+		either := op.RequestBody.Value.Content.Get("application/json")
+		other := b.body(to, d, said).Content.Get("application/json")
+		either.Schema = openapi3.NewAnyOfSchema(either.Schema.Value, other.Schema.Value).NewRef()
+	}
+	op.Description = strings.TrimSpace(op.Description + " By its body a call may mean " + to.Method + " " + to.Pattern + ".")
+	other := envelopes[d.Name].success(b.schemas, to, d)
+	if reflect.DeepEqual(success, other) {
+		return success
+	}
+	return openapi3.NewAnyOfSchema(success, other)
 }
 
 // sentences cuts the first sentence off a comment.
@@ -119,74 +167,4 @@ func sentences(comment string) (first, rest string) {
 		first += "."
 	}
 	return first, rest
-}
-
-func (b *builder) parameters(op *openapi3.Operation, r *route.Route, d *dialect.Dialect, said operation) {
-	fields := r.Input.Descriptor().Fields()
-	variables := map[string]bool{}
-	for _, name := range r.Variables {
-		variables[name] = true
-		p := openapi3.NewPathParameter(name)
-		p.Schema = b.schemas.requestField(fields.ByName(protoreflect.Name(name)), operation{})
-		p.Description = b.comments.field(fields.ByName(protoreflect.Name(name)), said)
-		op.AddParameter(p)
-	}
-	accepted := d.Encodings(r.RPC.FullName())
-	if r.Body == "" || accepted&dialect.Query != 0 {
-		b.query(op, r, d, variables, said)
-	}
-	if r.Body == "" {
-		return
-	}
-	m, err := r.BodyMessage()
-	if err != nil {
-		b.err = err
-		return
-	}
-	schema := b.schemas.request(m.Descriptor(), variables, said)
-	addAliases(schema, d.Request(r).Aliases)
-	content := openapi3.NewContentWithJSONSchema(schema)
-	if accepted&dialect.Form != 0 {
-		content["application/x-www-form-urlencoded"] = openapi3.NewMediaType().WithSchema(schema)
-	}
-	body := openapi3.NewRequestBody().WithContent(content).WithRequired(accepted&dialect.Query == 0)
-	if accepted&dialect.Query != 0 {
-		body.Description = "The fields may stand in the query instead."
-	}
-	if names := d.Request(r).Wrappers; len(names) > 0 {
-		body.Description = "The object may also be the only member of another, named " + strings.Join(names, " or ") + "."
-	}
-	op.RequestBody = &openapi3.RequestBodyRef{Value: body}
-}
-
-// addAliases adds the second names of fields. A field that has one is not required under the first.
-func addAliases(schema *openapi3.Schema, aliases map[string]string) {
-	for alias, name := range aliases {
-		field := *schema.Properties[name].Value
-		field.Description = "Another name of " + name + "."
-		schema.WithProperty(alias, &field)
-		schema.Required = slices.DeleteFunc(schema.Required, func(required string) bool { return required == name })
-	}
-}
-
-// query adds the query parameters of a call, and their second names. Where there may be a body instead none is required.
-func (b *builder) query(op *openapi3.Operation, r *route.Route, d *dialect.Dialect, variables map[string]bool, said operation) {
-	fields := r.Input.Descriptor().Fields()
-	for i := range fields.Len() {
-		field := fields.Get(i)
-		if variables[string(field.Name())] || field.Message() != nil {
-			continue
-		}
-		p := openapi3.NewQueryParameter(wire.Name(field))
-		p.Schema = b.schemas.requestField(field, said)
-		p.Schema.Value.Nullable = false
-		p.Description, p.Schema.Value.Description = p.Schema.Value.Description, ""
-		p.Required = limitsOf(field).required && r.Body == ""
-		op.AddParameter(p)
-		for _, alias := range slices.Sorted(maps.Keys(d.Aliases())) {
-			if d.Aliases()[alias] == p.Name {
-				op.AddParameter(&openapi3.Parameter{Name: alias, In: p.In, Schema: p.Schema, Description: "Another name of " + p.Name + "."})
-			}
-		}
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+
+	"github.com/opsdeck/opsdeck/gateway"
 )
 
 func main() {
@@ -20,7 +22,7 @@ func main() {
 }
 
 func run(comments, out string) error {
-	document, err := build(comments)
+	document, err := build(comments, gateway.Services()...)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,15 @@ func (r Rights) Hold(right string) bool {
 	if uri, ok := strings.CutPrefix(right, access.MenuPrefix); ok {
 		return r.Opens(uri)
 	}
-	return right == "" || right == "admin" && r.Admin()
+	switch right {
+	case "":
+		return true
+	case "admin":
+		return r.Admin()
+	case "platform":
+		return r.Tenant == authn.PlatformTenant
+	}
+	return false
 }
 
 // Scope returns whose things the rights reach.

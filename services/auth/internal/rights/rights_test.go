@@ -69,6 +69,8 @@ func TestHold(t *testing.T) {
 		require.Equal(t, want, worker.Hold(right), right)
 	}
 	require.True(t, admin.Hold("admin"))
+	require.False(t, Rights{Tenant: "acme", Role: Role{Name: "admin"}}.Hold("platform"))
+	require.True(t, Rights{Tenant: "platform", Role: Role{Name: "reader"}}.Hold("platform"))
 }
 
 func TestScopes(t *testing.T) {

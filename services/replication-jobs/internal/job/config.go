@@ -20,6 +20,13 @@ const maxID = 64
 // stageFull is the task_step_name of a job that copies and stops.
 const stageFull = "job_stage_full"
 
+// Prepare gives the configuration of a new job its full id and defaults, and refuses what its messages' rules cannot: fields that contradict
+// each other.
+func Prepare(c *replicationv1.JobConfig, jobType string) error {
+	complete(c, jobType)
+	return check(c, jobType)
+}
+
 // complete gives a configuration its full id and fills in the defaults of the contract.
 func complete(c *replicationv1.JobConfig, jobType string) {
 	c.JobId += "-" + jobType

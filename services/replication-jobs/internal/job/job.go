@@ -49,8 +49,7 @@ func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, k
 // CreateJob stores a job; the first node with room takes it.
 func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobRequest) (*replicationv1.CreateJobResponse, error) {
 	config := r.GetJob()
-	complete(config, r.GetJobType())
-	if err := check(config, r.GetJobType()); err != nil {
+	if err := Prepare(config, r.GetJobType()); err != nil {
 		return nil, err
 	}
 	job, err := s.newRow(r.GetJobType(), config)

@@ -26,7 +26,7 @@ func TestOf(t *testing.T) {
 		"all of the tenant":       {access.Scope{All: true}, reach.Reach{Tenant: &shop}},
 		"everything":              {access.Scope{All: true, EveryTenant: true}, reach.Reach{}},
 	} {
-		ctx := access.WithScope(authn.WithPrincipal(context.Background(), alice), tc.scope)
+		ctx := access.WithDecision(authn.WithPrincipal(context.Background(), alice), access.Decision{Scope: tc.scope})
 		require.Equal(t, tc.want, reach.Of(ctx), name)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
@@ -23,7 +23,7 @@ func jobOf(a *replicationv1.Assignment) engine.Job {
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
 		Source: instance(src.GetMysqlConnectionConfig()), Target: instance(dest.GetMysqlConnectionConfig()),
-		Do: rules(src.GetReplicateDoDb()), Ignore: rules(src.GetReplicateIgnoreDb()),
+		Do: job.Rules(src.GetReplicateDoDb()), Ignore: job.Rules(src.GetReplicateIgnoreDb()),
 		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize:       int(src.GetChunkSize()),
 		ParallelWorkers: int(dest.GetParallelWorkers()), QueueSize: int(src.GetReplChanBufferSize()),
@@ -43,7 +43,7 @@ func subscriptionOf(a *replicationv1.Assignment) engine.Job {
 	brokers.MaxMessage = cmp.Or(int(dest.GetKafkaMaxMessageBytes()), defaultMaxMessage)
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
-		Source: instance(src.GetMysqlConnectionConfig()), Do: rules(src.GetReplicateDoDb()), Ignore: rules(src.GetReplicateIgnoreDb()),
+		Source: instance(src.GetMysqlConnectionConfig()), Do: job.Rules(src.GetReplicateDoDb()), Ignore: job.Rules(src.GetReplicateIgnoreDb()),
 		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize: int(src.GetChunkSize()), QueueSize: int(src.GetReplChanBufferSize()),
 		Subscription: &engine.Subscription{
@@ -59,16 +59,4 @@ func subscriptionOf(a *replicationv1.Assignment) engine.Job {
 
 func instance(c *replicationv1.MySQLConnection) mysql.Config {
 	return mysql.Config{Host: c.GetMysqlHost(), Port: uint16(c.GetMysqlPort()), User: c.GetMysqlUser(), Password: c.GetMysqlPassword()}
-}
-
-func rules(all []*replicationv1.SchemaRule) []filter.SchemaRule {
-	out := make([]filter.SchemaRule, 0, len(all))
-	for _, rule := range all {
-		r := filter.SchemaRule{Schema: rule.GetTableSchema()}
-		for _, table := range rule.GetTables() {
-			r.Tables = append(r.Tables, filter.TableRule{Name: table.GetTableName()})
-		}
-		out = append(out, r)
-	}
-	return out
 }

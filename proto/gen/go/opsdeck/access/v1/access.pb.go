@@ -167,6 +167,7 @@ func (*Rule_Rights) isRule_Caller() {}
 // "application:{id}.edit_app":
 //
 //	admin                              the role admin
+//	platform                           being a user of the tenant platform
 //	menu:/v2/job/sync/create           a menu action
 //	module:dns.manage_dns_server       a permission of a module
 //	application:17.edit_app            a permission on one application, by a grant on it or of its module

@@ -1,0 +1,58 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// find returns the field with a JSON name.
+func find(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
+	if field := fields.ByName(protoreflect.Name(name)); field != nil && Name(field) == name {
+		return field
+	}
+	if field := fields.ByJSONName(name); field != nil && Name(field) == name {
+		return field
+	}
+	return nil
+}
+
+// describe names a value that stands where another was wanted. It does not repeat texts: they may be secrets.
+func describe(t json.Token) string {
+	switch t := t.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case string:
+		return "text"
+	case json.Number:
+		return "the number " + clip(t.String())
+	case json.Delim:
+		if t == '[' {
+			return "an array"
+		}
+	}
+	return "an object"
+}
+
+// longestShown bounds what an error repeats of a request.
+const longestShown = 40
+
+func clip(text string) string {
+	if len(text) <= longestShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestShown], "") + "..."
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -1,0 +1,137 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// needed are the privileges on a schema that is written to.
+var needed = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES"}
+
+// own are the privileges on the schema in which the target remembers the job.
+var own = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER"}
+
+// targetPrivileges says what the target's account lacks.
+func (v *validator) targetPrivileges() error {
+	p := v.report.Target.Privileges
+	v.lacks("opsdeck", own, p)
+	for _, schema := range v.schemas() {
+		v.lacks(schema, needed, p)
+	}
+	return nil
+}
+
+func (v *validator) lacks(schema string, privileges []string, p *Problems) {
+	var missing []string
+	for _, privilege := range privileges {
+		if !v.target.grants.on(schema, "*", privilege) {
+			missing = append(missing, privilege)
+		}
+	}
+	if len(missing) > 0 {
+		p.add("the account lacks %s on %s.*", strings.Join(missing, ", "), schema)
+	}
+}
+
+// schemas are those of the chosen tables, each once.
+func (v *validator) schemas() []string {
+	var out []string
+	for _, t := range v.tables {
+		out = append(out, t.Schema)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// conflicts looks for what is in the way on the target, or missing there.
+func (v *validator) conflicts() error {
+	if !v.job.Copies && !v.job.SkipCreate {
+		return nil
+	}
+	var filled, missing []string
+	for _, t := range v.tables {
+		r, err := v.target.Execute("SELECT 1 FROM " + mysql.QuoteTable(t.Schema, t.Name) + " LIMIT 1")
+		switch code := mysql.Code(err); {
+		case code == gomysql.ER_NO_SUCH_TABLE, code == gomysql.ER_BAD_DB_ERROR:
+			missing = append(missing, t.String())
+		case code == gomysql.ER_TABLEACCESS_DENIED_ERROR, code == gomysql.ER_DBACCESS_DENIED_ERROR: // told under privileges
+		case err != nil:
+			return fmt.Errorf("look for %s on the target: %w", t, mysql.Explain(err))
+		case r.RowNumber() > 0:
+			filled = append(filled, t.String())
+		}
+	}
+	if len(missing) > 0 && v.job.SkipCreate {
+		v.report.Errors.add("the target has no table %s: create them, or set skip_create_db_table to false", some(missing))
+	}
+	if len(filled) > 0 && v.job.Copies && (!v.job.DropTables || v.job.SkipCreate) {
+		v.report.Errors.add("the target has rows in %s already: empty them, or set drop_table_if_exists to replace them", some(filled))
+	}
+	return nil
+}
+
+// charsets looks for character sets and collations of the chosen tables that the target lacks.
+func (v *validator) charsets() error {
+	known, err := pairs(v.target.Conn, `SELECT collation_name, character_set_name FROM information_schema.collations WHERE character_set_name IS NOT NULL`)
+	if err != nil {
+		return fmt.Errorf("read the target's collations: %w", mysql.Explain(err))
+	}
+	if v.target.Flavor.Name() == mariaDB {
+		// MariaDB 10.10 and newer list the UCA-14.0.0 collations without a character set; here each has its full name.
+		full, err := pairs(v.target.Conn, `SELECT full_collation_name, character_set_name FROM information_schema.collation_character_set_applicability`)
+		if err == nil {
+			for name, charset := range full {
+				known[name] = charset
+			}
+		}
+	}
+	lacking := map[string][]string{}
+	for _, t := range v.tables {
+		for _, c := range t.Columns {
+			if _, ok := known[c.Collation]; c.Collation != "" && !ok {
+				lacking[c.Collation] = append(lacking[c.Collation], t.String()+"."+c.Name)
+			}
+		}
+	}
+	for _, collation := range sortedKeys(lacking) {
+		v.report.Errors.add("the target lacks the collation %s of %s: create the tables there yourself with one it has, and set skip_create_db_table",
+			collation, some(lacking[collation]))
+	}
+	return nil
+}
+
+// foreign are types of one family that the other has not.
+var foreign = map[bool][]string{
+	true:  {"vector"},                                      // of MySQL, on MariaDB
+	false: {"uuid", "inet4", "inet6", "xmltype", "vector"}, // of MariaDB, on MySQL
+}
+
+// types looks for columns whose type the target's family does not know.
+func (v *validator) types() error {
+	toMariaDB := v.target.Flavor.Name() == mariaDB
+	if (v.source.Flavor.Name() == mariaDB) == toMariaDB {
+		return nil
+	}
+	for _, t := range v.tables {
+		for _, c := range t.Columns {
+			if slices.Contains(foreign[toMariaDB], c.DataType) {
+				v.report.Errors.add("column %s.%s has the type %s, which %s does not know: leave the table out", t, c.Name, c.DataType, v.target.Flavor.Name())
+			}
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for key := range m {
+		out = append(out, key)
+	}
+	slices.Sort(out)
+	return out
+}
