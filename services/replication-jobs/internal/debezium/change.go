@@ -23,8 +23,11 @@ func (o Options) Change(schema, ddl string, source Source, now time.Time) (key, 
 	database.optional = true
 	connector := "io.debezium.connector." + o.Connector
 	valueField := field{kind: "struct", name: connector + ".SchemaChangeValue", version: 1, fields: []field{
-		o.sourceField(), {kind: "int64", field: "ts_ms"}, database,
-		{kind: "string", optional: true, field: "schemaName"}, {kind: "string", optional: true, field: "ddl"},
+		o.sourceField(),
+		{kind: "int64", field: "ts_ms"},
+		database,
+		{kind: "string", optional: true, field: "schemaName"},
+		{kind: "string", optional: true, field: "ddl"},
 		{kind: "array", items: &field{kind: "string"}, field: "tableChanges"},
 	}}
 	database.optional = false

@@ -111,10 +111,21 @@ var snapshotMarker = field{
 // sourceField is the schema of the source block.
 func (o Options) sourceField() field {
 	return field{kind: "struct", name: "io.debezium.connector." + o.Connector + ".Source", field: "source", fields: []field{
-		{kind: "string", field: "version"}, {kind: "string", field: "connector"}, {kind: "string", field: "name"}, {kind: "int64", field: "ts_ms"},
-		snapshotMarker, {kind: "string", field: "db"}, {kind: "string", optional: true, field: "sequence"}, {kind: "string", optional: true, field: "table"},
-		{kind: "int64", field: "server_id"}, {kind: "string", optional: true, field: "gtid"}, {kind: "string", field: "file"}, {kind: "int64", field: "pos"},
-		{kind: "int32", field: "row"}, {kind: "int64", optional: true, field: "thread"}, {kind: "string", optional: true, field: "query"},
+		{kind: "string", field: "version"},
+		{kind: "string", field: "connector"},
+		{kind: "string", field: "name"},
+		{kind: "int64", field: "ts_ms"},
+		snapshotMarker,
+		{kind: "string", field: "db"},
+		{kind: "string", optional: true, field: "sequence"},
+		{kind: "string", optional: true, field: "table"},
+		{kind: "int64", field: "server_id"},
+		{kind: "string", optional: true, field: "gtid"},
+		{kind: "string", field: "file"},
+		{kind: "int64", field: "pos"},
+		{kind: "int32", field: "row"},
+		{kind: "int64", optional: true, field: "thread"},
+		{kind: "string", optional: true, field: "query"},
 	}}
 }
 
@@ -127,7 +138,9 @@ func (o Options) envelope(name string, columns []Column) field {
 	before, after := row, row
 	before.field, after.field = "before", "after"
 	return field{kind: "struct", name: name + ".Envelope", version: 1, fields: []field{
-		before, after, o.sourceField(), {kind: "string", field: "op"}, {kind: "int64", optional: true, field: "ts_ms"},
+		before, after, o.sourceField(),
+		{kind: "string", field: "op"},
+		{kind: "int64", optional: true, field: "ts_ms"},
 		{kind: "struct", optional: true, name: "event.block", version: 1, field: "transaction", fields: []field{
 			{kind: "string", field: "id"}, {kind: "int64", field: "total_order"}, {kind: "int64", field: "data_collection_order"},
 		}},

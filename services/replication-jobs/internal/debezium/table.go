@@ -18,6 +18,8 @@ type Table struct {
 	valueHead            []byte
 	sourceHead, sourceDB []byte
 	tail                 []byte
+	// room is a little more than what the last message took; tables are written by one goroutine.
+	room int
 }
 
 // NewTable prepares messages for a table. Key holds indexes of columns; rows of a table without have no key.
@@ -84,7 +86,7 @@ func (t *Table) Key(row []any) ([]byte, error) {
 
 // Value returns the message of a change. Before and after are nil where the operation has none.
 func (t *Table) Value(op Op, before, after []any, source Source, now time.Time) ([]byte, error) {
-	out := append(make([]byte, 0, len(t.valueHead)+512), t.valueHead...)
+	out := append(make([]byte, 0, max(t.room, len(t.valueHead))), t.valueHead...)
 	out = append(out, `{"before":`...)
 	out, err := t.appendRow(out, before)
 	if err != nil {
@@ -101,7 +103,9 @@ func (t *Table) Value(op Op, before, after []any, source Source, now time.Time) 
 	out = append(out, `","ts_ms":`...)
 	out = strconv.AppendInt(out, now.UnixMilli(), 10)
 	out = append(out, `,"transaction":null`...)
-	return append(out, t.tail...), nil
+	out = append(out, t.tail...)
+	t.room = len(out) + len(out)/8
+	return out, nil
 }
 
 func (t *Table) appendRow(dst []byte, row []any) ([]byte, error) {

@@ -39,7 +39,6 @@ type Follower struct {
 	ignored  map[string]bool
 	group    group
 	total    progress.Applied // of all runs, with what is taken
-	tick     <-chan time.Time
 	stats    atomic.Pointer[Stats]
 }
 
@@ -56,7 +55,6 @@ type group struct {
 	end                                 mysql.Position
 	time                                time.Time
 	open                                bool // the last source transaction is not complete
-	definition                          bool
 }
 
 // NewFollower returns a follower from a position on. Handover says what a copy has seen already; applied holds the counters of earlier runs.

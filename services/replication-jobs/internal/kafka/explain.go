@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,6 +26,7 @@ var hints = []struct {
 	text string
 }{
 	{syscall.ECONNREFUSED, "nothing listens there"},
+	{io.EOF, "the broker closed the connection, as it does when one side alone wants TLS or SASL, or refuses the account"},
 	{kerr.SaslAuthenticationFailed, "the brokers refuse the user or the password"},
 	{kerr.UnsupportedSaslMechanism, "the brokers do not offer this SASL mechanism"},
 	{kerr.TopicAuthorizationFailed, "the user needs the rights to describe, create and write the topic"},
