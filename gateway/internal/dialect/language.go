@@ -58,7 +58,7 @@ func (l Language) text(f *fault.Fault) string {
 }
 
 // chineseOfReason has the faults that need no particulars.
-var chineseOfReason = map[string]string{
+var chineseOfReason = map[string]string{ //nolint:gosec // sentences about tokens, not tokens
 	"UNAUTHENTICATED":     "没有权限：请先登录",
 	"TOKEN_EXPIRED":       "令牌已过期：请重新登录",
 	"TOKEN_INVALID":       "令牌无效：请登录",

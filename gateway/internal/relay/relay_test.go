@@ -158,8 +158,15 @@ type keys struct{ public ed25519.PublicKey }
 
 func (k keys) PublicKey(context.Context, string) (ed25519.PublicKey, error) { return k.public, nil }
 
-// do sends "METHOD path" with a body and returns the status and the answer.
-func (r *rig) do(t *testing.T, line, body string, header ...string) (*http.Response, string) {
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+}
+
+// do sends "METHOD path" with a body.
+func (r *rig) do(t *testing.T, line, body string, header ...string) answer {
 	t.Helper()
 	method, path, _ := strings.Cut(line, " ")
 	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
@@ -168,14 +175,14 @@ func (r *rig) do(t *testing.T, line, body string, header ...string) (*http.Respo
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	r.service.mu.Lock()
+	r.mu.Lock()
 	r.got = nil
-	r.service.mu.Unlock()
+	r.mu.Unlock()
 	response, err := r.client.Do(request)
 	require.NoError(t, err)
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, errors.Join(err, response.Body.Close()))
-	return response, string(text)
+	return answer{response.StatusCode, response.Header, string(text)}
 }
 
 func TestWhatServicesGet(t *testing.T) {
@@ -206,9 +213,9 @@ func TestWhatServicesGet(t *testing.T) {
 		{"POST /dns-services/", `{"name":"a"}`, &trialv1.CreateServerRequest{Name: "a"}, `{"id":7}`},
 		{"POST /api/v1/logout", `{"refresh_token":"x"}`, &trialv1.LogoutRequest{RefreshToken: "x"}, `{"status":true,"code":200}`},
 	} {
-		response, text := r.do(t, test.call, test.body)
-		require.Equal(t, http.StatusOK, response.StatusCode, "%s %s: %s", test.call, test.body, text)
-		require.JSONEq(t, test.answer, text, test.call)
+		got := r.do(t, test.call, test.body)
+		require.Equal(t, http.StatusOK, got.status, "%s %s: %s", test.call, test.body, got.text)
+		require.JSONEq(t, test.answer, got.text, test.call)
 		require.True(t, proto.Equal(test.want, r.got), "%s %s: %s", test.call, test.body, prototext.Format(r.got))
 	}
 }
@@ -238,9 +245,9 @@ func TestPages(t *testing.T) {
 		{"?page_size=24&name=a%26b&ids=1&ids=2", &trialv1.ListUsersRequest{PageSize: 24, Name: "a&b", Ids: []int64{1, 2}}, `"/users/?ids=1&ids=2&name=a%26b&page=2&page_size=24"`, `null`},
 		{"?page=2147483647&page_size=100", &trialv1.ListUsersRequest{Page: 2147483647, PageSize: 100}, `null`, `"/users/?page=1&page_size=100"`},
 	} {
-		response, text := r.do(t, "GET /users"+test.query, "")
-		require.Equal(t, http.StatusOK, response.StatusCode, text)
-		require.JSONEq(t, `{"count":25,"results":[`+annJSON+`],"next":`+test.next+`,"prev":`+test.prev+`}`, text, test.query)
+		got := r.do(t, "GET /users"+test.query, "")
+		require.Equal(t, http.StatusOK, got.status, got.text)
+		require.JSONEq(t, `{"count":25,"results":[`+annJSON+`],"next":`+test.next+`,"prev":`+test.prev+`}`, got.text, test.query)
 		require.True(t, proto.Equal(test.want, r.got), "%s: %s", test.query, prototext.Format(r.got))
 	}
 }
@@ -286,10 +293,10 @@ func TestRefused(t *testing.T) {
 		{"GET /roles/9223372036854775808/users", "", 404, "there is nothing at"},
 		{"PUT /users/1/roles", "", 405, "PUT is not allowed here, only DELETE, OPTIONS, POST"},
 	} {
-		response, text := r.do(t, test.call, test.body)
-		require.Equal(t, test.status, response.StatusCode, "%s: %s", test.call, text)
-		require.Contains(t, text, test.text, test.call)
-		require.Contains(t, text, `{"error_code":100`)
+		got := r.do(t, test.call, test.body)
+		require.Equal(t, test.status, got.status, "%s: %s", test.call, got.text)
+		require.Contains(t, got.text, test.text, test.call)
+		require.Contains(t, got.text, `{"error_code":100`)
 		require.Nil(t, r.got, "%s must not reach the service", test.call)
 	}
 }
@@ -299,13 +306,13 @@ func TestErrorsSpeakTheLanguageOfTheCaller(t *testing.T) {
 	r := newRig(t)
 	r.err = fault.Conflict("NAME_TAKEN", "the name is taken").Chinese("名称已被使用")
 	for accept, want := range map[string]string{"": "the name is taken", "zh-CN,zh;q=0.9": "名称已被使用", "en": "the name is taken"} {
-		response, text := r.do(t, "GET /users", "", "Accept-Language", accept)
-		require.Equal(t, http.StatusConflict, response.StatusCode)
-		require.JSONEq(t, `{"error_code":10006,"message":"`+want+`"}`, text)
-		require.Equal(t, "Accept-Language", response.Header.Get("Vary"))
+		got := r.do(t, "GET /users", "", "Accept-Language", accept)
+		require.Equal(t, http.StatusConflict, got.status)
+		require.JSONEq(t, `{"error_code":10006,"message":"`+want+`"}`, got.text)
+		require.Equal(t, "Accept-Language", got.header.Get("Vary"))
 	}
-	response, text := r.do(t, "GET /users", "", "Accept-Language", "zh", "Authorization", "")
-	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
-	require.JSONEq(t, `{"error_code":10002,"message":"没有权限：请先登录"}`, text)
-	require.Equal(t, "zh", response.Header.Get("Content-Language"))
+	got := r.do(t, "GET /users", "", "Accept-Language", "zh", "Authorization", "")
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	require.JSONEq(t, `{"error_code":10002,"message":"没有权限：请先登录"}`, got.text)
+	require.Equal(t, "zh", got.header.Get("Content-Language"))
 }
