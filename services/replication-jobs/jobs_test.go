@@ -251,7 +251,10 @@ func TestCreateRefuses(t *testing.T) {
 		"unknown node": {func(c *cfg) { c.Failover = proto.Bool(false) }, codes.InvalidArgument, "NODE_UNKNOWN", "job.src_task.node_id"},
 		"two nodes":    {func(c *cfg) { c.Failover, c.DestTask.NodeId = proto.Bool(false), "other" }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.node_id"},
 		"no RSA key":   {func(c *cfg) { c.IsMysqlPasswordEncrypted = true }, codes.InvalidArgument, "PASSWORD_UNREADABLE", "job.src_task.mysql_connection_config.mysql_password"},
-		"regex so far": {func(c *cfg) {
+		"rename of a group": {func(c *cfg) {
+			c.SrcTask.ReplicateDoDb = []*replicationv1.SchemaRule{{TableSchemaRegex: "b", TableSchemaRename: "${1}"}}
+		}, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.replicate_do_db[0].table_schema_rename"},
+		"name and regex": {func(c *cfg) {
 			c.SrcTask.ReplicateDoDb = []*replicationv1.SchemaRule{{TableSchema: "a", TableSchemaRegex: "b"}}
 		}, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.replicate_do_db[0].table_schema_regex"},
 	} {

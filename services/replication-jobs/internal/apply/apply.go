@@ -17,6 +17,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -38,12 +39,14 @@ type Config struct {
 	// Flavor is the source's: it reads the GTIDs.
 	Flavor mysql.Flavor
 	// Start is the position that the stream starts behind.
-	Start     mysql.Position
-	Selection ddl.Selection
+	Start   mysql.Position
+	Mapping *mapping.Mapping
 	// Handover says how to treat what a copy has seen already; nil when there is nothing to mind.
 	Handover *progress.Handover
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
+	// Decisions are those of the operator about statements at which the job stood.
+	Decisions []ddl.Decision
 	// Event tells the operator of things worth knowing that do not stop the job.
 	Event  func(kind, message string)
 	Logger *zap.Logger
@@ -93,8 +96,14 @@ func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) er
 	if err != nil {
 		return err
 	}
+	mapped, err := progress.LoadMapping(conn, a.cfg.Job)
+	if err != nil {
+		return err
+	}
+	register := mapping.NewRegister(a.cfg.Mapping, mapped)
 	e := &executor{applier: a, conn: conn, recorder: recorder, ready: make(chan struct{}), work: make(chan *unit)}
-	b := &builder{applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover, tables: newCatalog(a.cfg.Target)}
+	b := &builder{applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover,
+		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register), register: register}
 	group.Go(func() error { return e.run(ctx) })
 	group.Go(func() error {
 		defer close(e.work)

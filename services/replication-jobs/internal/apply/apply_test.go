@@ -12,6 +12,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -114,7 +115,7 @@ func TestRepeatedTransactions(t *testing.T) {
 	t.Parallel()
 	const source = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 	j := newJob(t, "repeated")
-	selection, err := filter.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
 	require.NoError(t, err)
 	create := func(gtid, table string) *binlog.Transaction {
 		statement, err := ddl.Parse("CREATE TABLE "+table+" (id INT)", ddl.Session{Schema: j.schema})
@@ -128,7 +129,7 @@ func TestRepeatedTransactions(t *testing.T) {
 	close(stream)
 	flavor := mysql.Detect("8.0.36")
 	a := apply.New(apply.Config{
-		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: flavor, Start: mysql.Position{GTIDSet: source + ":1-7"}, Selection: selection,
+		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: flavor, Start: mysql.Position{GTIDSet: source + ":1-7"}, Mapping: selection,
 		Logger: zap.NewNop(), Event: func(string, string) {},
 	})
 	require.NoError(t, a.Run(t.Context(), stream))

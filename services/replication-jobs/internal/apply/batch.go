@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -44,24 +45,44 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 	if err != nil {
 		return err
 	}
-	if err := t.complete(images); err != nil {
+	types, err := t.rows.Types(rows.ColumnTypes)
+	if err != nil {
 		return err
+	}
+	if !t.rows.Projects() { // which sees to it itself
+		if err := t.complete(images); err != nil {
+			return err
+		}
 	}
 	n := int64(len(images))
 	if rows.Kind == binlog.Update {
 		n /= 2
 	}
 	b.rows += n
-	cascading := t.cascades && rows.Kind != binlog.Insert && !rows.IgnoresForeignKeys
+	runs, err := t.rows.Runs(rows.Kind, images)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if err := b.change(t, mode, types, run, rows.IgnoresForeignKeys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change takes changes of one kind. Alone ones must not reach into other tables.
+func (b *batch) change(t *table, mode progress.Mode, types []byte, run mapping.Run, alone bool) error {
+	cascading := t.cascades && run.Kind != binlog.Insert && !alone && !run.Stays
 	switch {
 	case cascading && mode == progress.Strict:
-		return b.cascade(t, rows, images, mode)
+		return b.cascade(t, types, run, mode)
 	case cascading: // the row itself may be in a later state, so that only its dependents are changed by the statement
-		if err := b.cascade(t, rows, images, mode); err != nil {
+		if err := b.cascade(t, types, run, mode); err != nil {
 			return err
 		}
 	case len(t.key) == 0:
-		return b.sequence(t, rows.ColumnTypes).add(rows.Kind, images)
+		return b.sequence(t, types).add(run.Kind, run.Images)
 	}
 	if c := b.keyed[t]; c != nil && c.mode != mode {
 		if err := b.seal(); err != nil {
@@ -70,20 +91,20 @@ func (b *batch) add(t *table, mode progress.Mode, rows *binlog.Rows) error {
 	}
 	c := b.keyed[t]
 	if c == nil {
-		c = newChanges(t, mode, rows.ColumnTypes)
+		c = newChanges(t, mode, types)
 		b.keyed[t] = c
 		b.tables = append(b.tables, t)
 	}
-	return c.add(rows.Kind, images)
+	return c.add(run.Kind, run.Images)
 }
 
 // cascade executes a change that reaches into other tables, after all that came before it and before all that follows.
-func (b *batch) cascade(t *table, rows *binlog.Rows, images []binlog.Image, mode progress.Mode) error {
+func (b *batch) cascade(t *table, types []byte, run mapping.Run, mode progress.Mode) error {
 	if err := b.seal(); err != nil {
 		return err
 	}
-	q := newSequence(t, rows.ColumnTypes)
-	if err := q.add(rows.Kind, images); err != nil {
+	q := newSequence(t, types)
+	if err := q.add(run.Kind, run.Images); err != nil {
 		return err
 	}
 	for _, s := range q.statements {

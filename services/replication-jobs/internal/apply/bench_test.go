@@ -13,6 +13,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
@@ -116,14 +117,14 @@ func (j *job) catchUp(b *testing.B) apply.Stats {
 	end := j.position(b)
 	until, err := mysql.ParsePoint(j.source.Flavor, end)
 	require.NoError(b, err)
-	selection, err := filter.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	stream, err := binlog.Open(ctx, binlog.Config{Source: config(source), Flavor: j.source.Flavor, Start: j.start, Selection: selection, Logger: zap.NewNop()})
 	require.NoError(b, err)
 	defer stream.Close()
-	a := apply.New(apply.Config{Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Selection: selection, Merge: j.merge, Logger: zap.NewNop()})
+	a := apply.New(apply.Config{Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection, Merge: j.merge, Logger: zap.NewNop()})
 	// The channel ends with the last transaction of the backlog.
 	backlog := make(chan *binlog.Transaction, 1024)
 	go func() {

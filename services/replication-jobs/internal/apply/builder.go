@@ -8,6 +8,7 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -20,6 +21,7 @@ type builder struct {
 	executed gomysql.GTIDSet // after everything built so far
 	handover *progress.Handover
 	tables   *catalog
+	register *mapping.Register
 	batch    *batch
 	hurry    bool // store the position even if no row changed
 }

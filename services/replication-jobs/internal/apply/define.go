@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,98 +16,6 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
-// definition is a DDL statement to be executed.
-type definition struct {
-	*binlog.Definition
-	statement ddl.Statement // what the selection leaves of it
-	gtid      string
-	// more is set when rows of the same source transaction follow, so that the position may not yet move.
-	more bool
-}
-
-// uncopied is the selection without what a copy has seen in its later state.
-type uncopied struct {
-	ddl.Selection
-	handover *progress.Handover
-	at       mysql.Point
-}
-
-// Schema implements ddl.Selection.
-func (u uncopied) Schema(name string) bool {
-	return u.Selection.Schema(name) && u.handover.Schema(u.at) != progress.Skip
-}
-
-// Table implements ddl.Selection.
-func (u uncopied) Table(schema, table string) bool {
-	return u.Selection.Table(schema, table) && u.handover.Mode(schema, table, u.at) != progress.Skip
-}
-
-// define executes a statement between the transactions before and after it.
-func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Point) error {
-	statement, ok, err := t.Definition.Restrict(uncopied{Selection: b.applier.cfg.Selection, handover: b.handover, at: at})
-	if err != nil {
-		return &mysql.Error{Permanent: true, Err: err, Sentence: fmt.Sprintf(
-			"the statement at %s cannot be replicated: %s", t.Definition.Position, ddl.Excerpt(t.Definition.Text))}
-	}
-	if t.Definition.What != "" && (t.Definition.Session.Schema == "" || b.applier.cfg.Selection.Schema(t.Definition.Session.Schema)) {
-		// Not the text: it may hold a password.
-		b.applier.event("ddl_ignored", "a statement that concerns a %s, at %s, is not replicated", t.Definition.What, t.Definition.Position)
-	}
-	if ok {
-		if err := b.renamesCopied(statement, at); err != nil {
-			return err
-		}
-		return b.execute(ctx, t, statement, at)
-	}
-	if !t.Last {
-		return nil
-	}
-	b.batch = newBatch()
-	b.batch.time, b.batch.end = t.Timestamp, t.Position
-	return b.finish(t, at)
-}
-
-// renamesCopied stops at a rename between two snapshots of one copy: the rows copied may be of the table before or after it.
-func (b *builder) renamesCopied(statement ddl.Statement, at mysql.Point) error {
-	if len(statement.Renames) == 0 {
-		return nil
-	}
-	for _, name := range statement.Tables {
-		if b.handover.Mode(name.Schema, name.Table, at) == progress.Idempotent {
-			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
-				"table %s was renamed while it was being copied, and the copy was interrupted: create the job anew", name)}
-		}
-	}
-	return nil
-}
-
-func (b *builder) execute(ctx context.Context, t *binlog.Transaction, statement ddl.Statement, at mysql.Point) error {
-	d := &definition{Definition: t.Definition, statement: statement, gtid: t.GTID, more: !t.Last}
-	u := &unit{definition: d, first: true, last: true, done: make(chan struct{}), applied: progress.Applied{SourceTime: t.Timestamp}}
-	if t.Last {
-		u.applied.Transactions = 1
-		if err := b.executes(t.GTID, at); err != nil {
-			return err
-		}
-		u.applied.Position = b.position(t.Position)
-	}
-	select {
-	case <-b.executor.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if err := b.hand(ctx, u); err != nil {
-		return err
-	}
-	select {
-	case <-u.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	b.tables.reset()
-	return nil
-}
-
 // define executes a statement exactly once: the intent is stored before it together with the state of what it touches, the position
 // after it. A run that finds the intent of its predecessor compares the state to tell whether the statement took effect.
 func (e *executor) define(u *unit) error {
@@ -122,12 +29,12 @@ func (e *executor) once(u *unit) error {
 		return err
 	}
 	before, repeated, err := e.recorder.BeginDDL(progress.DDL{
-		GTID: d.gtid, Position: d.Position, Statement: d.Text, Before: state,
+		GTID: d.gtid, Position: d.Position, Statement: d.identity(), Before: state,
 	})
 	if err != nil {
 		return err
 	}
-	done := repeated && before != state && !d.statement.Repeatable()
+	done := d.statement.Text == "" || (repeated && before != state && !d.statement.Repeatable())
 	if !done {
 		if err := e.statement(d, repeated); err != nil {
 			return err
@@ -135,17 +42,29 @@ func (e *executor) once(u *unit) error {
 	}
 	e.applier.definitions.Add(1)
 	if d.more {
-		return nil
+		return e.conn.Transaction(func() error { return e.recorder.ChangeMapping(d.change) })
 	}
-	if err := e.recorder.EndDDL(u.applied); err != nil {
+	if err := e.recorder.EndDDL(u.applied, d.change); err != nil {
 		return err
 	}
 	e.applier.count(u.applied)
 	return nil
 }
 
+// identity tells the statement from others, and from another decision about it.
+func (d *definition) identity() string {
+	if d.replaces {
+		return d.Text + "\x00" + d.statement.Text
+	}
+	return d.Text
+}
+
 func (e *executor) statement(d *definition, repeated bool) error {
-	if err := e.imitate(d.Session, d.statement.Default); err != nil {
+	session := d.Session
+	if d.replaces {
+		session = binlog.Session{} // the operator's text is in that of the target
+	}
+	if err := e.imitate(session, d.statement.Default); err != nil {
 		return fmt.Errorf("prepare the session for %s: %w", ddl.Excerpt(d.Text), mysql.Explain(err))
 	}
 	_, err := e.conn.Execute(d.statement.Text)
@@ -154,7 +73,7 @@ func (e *executor) statement(d *definition, repeated bool) error {
 		if mysql.Code(err) == 0 {
 			return err // the session broke: nobody knows what became of the statement
 		}
-		return errors.Join(err, e.recorder.CancelDDL())
+		return &StoppedError{Position: d.Position.String(), Err: errors.Join(err, e.recorder.CancelDDL())}
 	}
 	return prepareSession(e.conn)
 }
@@ -165,7 +84,7 @@ func (d *definition) tolerates(code uint16, repeated bool) bool {
 	if code == 0 {
 		return false
 	}
-	if code == d.ErrorCode {
+	if code == d.ErrorCode && !d.replaces {
 		return true
 	}
 	return repeated && d.statement.Repeatable() && slices.Contains(doneAlready[d.statement.Kind], code)

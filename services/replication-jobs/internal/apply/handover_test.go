@@ -13,6 +13,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -106,7 +107,7 @@ func TestInterruptedRunsLoseAndDoubleNothing(t *testing.T) {
 			j.write(t, fmt.Sprintf("ALTER TABLE counted DROP COLUMN c%d", i))
 		}
 	}
-	selection, err := filter.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
 	require.NoError(t, err)
 	for range 25 {
 		// Not a deadline: that would show as the time-out of whatever is under way.
@@ -115,7 +116,7 @@ func TestInterruptedRunsLoseAndDoubleNothing(t *testing.T) {
 		stream, err := binlog.Open(ctx, binlog.Config{Source: config(source), Flavor: j.source.Flavor, Start: j.start, Selection: selection, Logger: zap.NewNop()})
 		if err == nil {
 			a := apply.New(apply.Config{
-				Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Selection: selection, Merge: 3, Logger: zap.NewNop(),
+				Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection, Merge: 3, Logger: zap.NewNop(),
 			})
 			require.ErrorIs(t, a.Run(ctx, stream.Transactions()), context.Canceled)
 			stream.Close()

@@ -14,6 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
@@ -139,7 +140,7 @@ func (j *job) create(t testing.TB, statements ...string) {
 // run applies until the source's present position is stored, or the job fails.
 func (j *job) run(t testing.TB) (apply.Stats, error) {
 	t.Helper()
-	selection, err := filter.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: j.schema}}, nil)
 	require.NoError(t, err)
 	end, err := j.source.Flavor.CurrentPosition(j.source)
 	require.NoError(t, err)
@@ -153,7 +154,7 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 	require.NoError(t, err)
 	defer stream.Close()
 	a := apply.New(apply.Config{
-		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Selection: selection,
+		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection,
 		Handover: j.handover, Merge: j.merge, Logger: j.logger,
 		Event: func(kind, message string) { j.events = append(j.events, kind+": "+message) },
 	})

@@ -11,6 +11,8 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -28,6 +30,9 @@ type table struct {
 	list   string // the writable columns, for INSERT
 	upsert string // what makes an upsert of an INSERT
 
+	// rows is what becomes of the rows of the source.
+	rows *mapping.Rows
+
 	checked []byte // the source's column types that were last found to fit
 }
 
@@ -39,15 +44,18 @@ type column struct {
 	length int
 }
 
-// catalog holds the tables seen so far. It has to be reset after each DDL statement.
+// catalog holds the tables seen so far, by their names at the source. It has to be reset after each DDL statement.
 type catalog struct {
-	target mysql.Config
-	conn   *mysql.Conn
-	tables map[[2]string]*table
+	target  mysql.Config
+	mapping *mapping.Mapping
+	// register knows the columns of the source where the target has only some.
+	register *mapping.Register
+	conn     *mysql.Conn
+	tables   map[ddl.Name]*table
 }
 
-func newCatalog(target mysql.Config) *catalog {
-	return &catalog{target: target, tables: map[[2]string]*table{}}
+func newCatalog(target mysql.Config, m *mapping.Mapping, r *mapping.Register) *catalog {
+	return &catalog{target: target, mapping: m, register: r, tables: map[ddl.Name]*table{}}
 }
 
 func (c *catalog) close() {
@@ -65,18 +73,49 @@ func (c *catalog) reset() {
 
 // table returns the target's table for rows of the log.
 func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) {
-	t := c.tables[[2]string{rows.Schema, rows.Table}]
+	name := ddl.Name{Schema: rows.Schema, Table: rows.Table}
+	t := c.tables[name]
 	if t == nil {
-		var err error
-		if t, err = c.load(ctx, rows.Schema, rows.Table); err != nil {
+		there, err := c.mapping.Target(name)
+		if err != nil {
 			return nil, err
 		}
-		c.tables[[2]string{rows.Schema, rows.Table}] = t
+		if t, err = c.load(ctx, there.Schema, there.Table); err != nil {
+			return nil, err
+		}
+		if t.rows, err = c.mapping.Rows(name, c.sourceColumns(name, t)); err != nil {
+			return nil, err
+		}
+		if err := t.rows.CheckTarget(t.Columns); err != nil {
+			return nil, err
+		}
+		c.tables[name] = t
 	}
-	if err := t.fits(rows.ColumnTypes); err != nil {
+	types, err := t.rows.Types(rows.ColumnTypes)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fits(types); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// sourceColumns are the columns that a table has at the source. Where the target has them all its definition tells; where it has some, only
+// the names of the others are known.
+func (c *catalog) sourceColumns(name ddl.Name, t *table) []mysql.Column {
+	all := c.register.Columns(name)
+	if all == nil {
+		return t.Columns
+	}
+	out := make([]mysql.Column, len(all))
+	for i, column := range all {
+		out[i].Name = column
+		if at := t.Column(column); at >= 0 {
+			out[i] = t.Columns[at]
+		}
+	}
+	return out
 }
 
 func (c *catalog) load(ctx context.Context, schema, name string) (*table, error) {

@@ -229,20 +229,22 @@ func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryE
 	if err != nil {
 		return fmt.Errorf("statement at %s: %w", a.position(e), err)
 	}
-	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes()})
-	if err != nil {
-		if systemSchema(session.Schema) {
-			statement = ddl.Statement{Kind: ddl.Ignored, Text: text, What: "statement on a system schema"}
-		} else {
-			return fmt.Errorf("statement at %s: %w", a.position(e), err)
-		}
+	statement, err := ddl.Parse(text, ddl.Session{Schema: session.Schema, ANSIQuotes: session.ANSIQuotes(), SQLMode: session.SQLMode})
+	switch {
+	case err == nil:
+	case systemSchema(session.Schema):
+		statement, err = ddl.Statement{Kind: ddl.Ignored, Text: text, What: "statement on a system schema"}, nil
+	case errors.Is(err, ddl.ErrRowFormat):
+		return fmt.Errorf("statement at %s: %w", a.position(e), err)
+	default:
+		statement = ddl.Statement{Text: text}
 	}
 	t := a.transaction()
 	if len(t.Changes) > 0 || !t.First {
 		return fmt.Errorf("statement at %s: %w inside a transaction: %s", a.position(e), ddl.ErrUnknown, ddl.Excerpt(text))
 	}
 	t.Thread = event.SlaveProxyID
-	t.Definition = &Definition{Statement: statement, Position: a.position(e), Session: session, ErrorCode: event.ErrorCode}
+	t.Definition = &Definition{Statement: statement, Position: a.position(e), Session: session, Problem: err, ErrorCode: event.ErrorCode}
 	t.Bytes += int64(e.Header.EventSize)
 	if !a.open {
 		return a.commit(e)

@@ -143,12 +143,16 @@ func TestTableFilledByItsDefinition(t *testing.T) {
 func TestWhatCannotBeReplicated(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]error{
-		"INSERT INTO t VALUES (1)": ddl.ErrRowFormat, "XA START 'x'": ErrXA, "ROLLBACK TO `sp`": ErrRolledBack, "NONSENSE": ddl.ErrUnknown,
+		"INSERT INTO t VALUES (1)": ddl.ErrRowFormat, "XA START 'x'": ErrXA, "ROLLBACK TO `sp`": ErrRolledBack,
 	} {
 		l := newLog(t, 1<<20)
 		l.write(mariadbGTID(1, 0))
 		require.ErrorIs(t, l.try(query(text)), want, text)
 	}
+	unknown := newLog(t, 1<<20)
+	unknown.write(mariadbGTID(1, 1), query("NONSENSE"))
+	require.ErrorIs(t, unknown.out[0].Definition.Problem, ddl.ErrUnknown, "the operator decides about it")
+	require.Equal(t, "NONSENSE", unknown.out[0].Definition.Text)
 	require.ErrorIs(t, generic(replication.INCIDENT_EVENT), ErrIncident)
 	require.ErrorIs(t, generic(replication.XA_PREPARE_LOG_EVENT), ErrXA)
 	l := newLog(t, 1<<20)

@@ -46,6 +46,8 @@ type Definition struct {
 	Position mysql.Position
 	// Session holds the variables that its execution depends on.
 	Session Session
+	// Problem is set where the statement could not be read; Text is then all that is known of it.
+	Problem error
 	// ErrorCode is the error with which the statement ended at the source, 0 as a rule.
 	ErrorCode uint16
 }

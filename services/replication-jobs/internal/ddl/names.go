@@ -9,7 +9,7 @@ func (p *parser) existence() {
 		p.statement.ifExists = true
 		return
 	}
-	p.accept("IF", "NOT", "EXISTS")
+	p.statement.ifNotExists = p.accept("IF", "NOT", "EXISTS")
 }
 
 // database reads the schema's name, which ALTER DATABASE may leave out.
@@ -27,6 +27,7 @@ func (p *parser) database(kind Kind) error {
 			return err
 		}
 		p.statement.Schema = name
+		p.places = append(p.places, place{name: Name{Schema: name}, start: t.start, end: t.end})
 	}
 	if p.statement.Schema == "" {
 		return fmt.Errorf("%w: it names no schema and has no default one", ErrUnknown)
@@ -163,23 +164,27 @@ func (p *parser) renameTo() error {
 
 // name reads table or schema.table.
 func (p *parser) name() (Name, error) {
+	start := p.peek().start
 	first, err := p.identifier()
 	if err != nil {
 		return Name{}, err
 	}
-	if !p.peek().isSign('.') {
-		if p.session.Schema == "" {
+	name := Name{Schema: p.session.Schema, Table: first}
+	if p.peek().isSign('.') {
+		p.at++
+		second, err := p.identifier()
+		if err != nil {
+			return Name{}, err
+		}
+		name = Name{Schema: first, Table: second}
+	} else {
+		if name.Schema == "" {
 			return Name{}, fmt.Errorf("%w: table %s has no schema and the session no default one", ErrUnknown, quote(first))
 		}
-		p.statement.Default = p.session.Schema
-		return Name{Schema: p.session.Schema, Table: first}, nil
+		p.statement.Default = name.Schema
 	}
-	p.at++
-	second, err := p.identifier()
-	if err != nil {
-		return Name{}, err
-	}
-	return Name{Schema: first, Table: second}, nil
+	p.places = append(p.places, place{name: name, start: start, end: p.tokens[p.at-1].end})
+	return name, nil
 }
 
 func (p *parser) identifier() (string, error) {

@@ -16,12 +16,13 @@ var ErrRowFormat = errors.New("the source logs changes as statements; set binlog
 type Session struct {
 	Schema     string // default schema
 	ANSIQuotes bool   // sql_mode ANSI_QUOTES: "a" is an identifier
+	SQLMode    uint64 // the bit set of sql_mode; of ANSI_QUOTES the field above speaks
 }
 
 // Parse reads one statement.
 func Parse(text string, session Session) (Statement, error) {
 	p := &parser{tokens: scan(text, session.ANSIQuotes), session: session}
-	p.statement.Text = trim(text)
+	p.statement.Text, p.statement.session = trim(text), session
 	if err := p.parse(); err != nil {
 		return Statement{}, fmt.Errorf("%w: %s", err, Excerpt(text))
 	}
@@ -47,6 +48,7 @@ type parser struct {
 	at        int
 	session   Session
 	statement Statement
+	places    []place // of all names read so far, in order
 }
 
 func (p *parser) peek() token {
@@ -102,11 +104,23 @@ func (p *parser) parse() error {
 		return p.table()
 	case verb.is("RENAME"):
 		return p.rename()
+	case verb.is("SET") && p.accept("STATEMENT"):
+		return p.setStatement()
 	case verb.kind == tokenWord:
 		return p.other(strings.ToUpper(verb.text))
 	default:
 		return ErrUnknown
 	}
+}
+
+// setStatement reads what stands behind MariaDB's SET STATEMENT variable = value, ... FOR.
+func (p *parser) setStatement() error {
+	for t := p.take(); t.kind != tokenEnd; t = p.take() {
+		if t.is("FOR") {
+			return p.parse()
+		}
+	}
+	return ErrUnknown
 }
 
 // other tells the statements that are no concern of replication from those that would change rows unseen.

@@ -58,8 +58,12 @@ type Statement struct {
 	// Replaces is set for CREATE OR REPLACE.
 	Replaces bool
 
-	ifExists bool
+	ifExists, ifNotExists bool
+	session               Session
 }
+
+// IfNotExists reports whether the statement does nothing where its object exists.
+func (s Statement) IfNotExists() bool { return s.ifNotExists }
 
 // Repeatable says that executing the statement a second time, directly after the first, has the same result or fails with one of
 // the errors that say it was done already.

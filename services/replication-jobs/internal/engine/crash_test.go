@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
@@ -86,7 +89,7 @@ func write(ctx context.Context, t *testing.T, cfg mysql.Config, r *rand.Rand) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	for _, seed := range crashSeeds(t) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { crash(t, seed) })
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { crash(t, seed, nil) })
 	}
 }
 
@@ -98,7 +101,44 @@ func crashSeeds(t *testing.T) []uint64 {
 	return []uint64{1, 2, 3}
 }
 
-func crash(t *testing.T, seed uint64) {
+// mapped are the rules of a job that renames its tables, and takes some of their columns and rows.
+var mapped = []filter.SchemaRule{{Schema: "app", Rename: "copied", Tables: []filter.TableRule{
+	{Name: "orders", Rename: "sales", Columns: []string{"amount", "id", "state"}, Where: "amount > 3 AND id % 3 <> 0"},
+	{Name: "parts", Columns: []string{"b", "a"}, Where: "a < 25"},
+	{Name: "log", Rename: "journal", Where: "at % 2 = 0"},
+	{Name: "named", Where: "n % 3 = 1"},
+	{Regex: "^(fr)esh$", Rename: "${1}"},
+}}}
+
+// mappedQueries are what the target must have, by the source's query and the target's.
+var mappedQueries = map[string]string{
+	"SELECT CONCAT_WS(',', amount, id, state) FROM app.orders WHERE amount > 3 AND id % 3 <> 0 ORDER BY id": "SELECT CONCAT_WS(',', amount, id, state) FROM copied.sales ORDER BY id",
+	"SELECT CONCAT_WS(',', b, a) FROM app.parts WHERE a < 25 ORDER BY a, b":                                 "SELECT CONCAT_WS(',', b, a) FROM copied.parts ORDER BY a, b",
+	"SELECT CONCAT_WS(',', at, message) FROM app.log WHERE at % 2 = 0 ORDER BY at, message":                 "SELECT CONCAT_WS(',', at, message) FROM copied.journal ORDER BY at, message",
+	"SELECT CONCAT_WS(',', HEX(name), doc, n) FROM app.named WHERE n % 3 = 1 ORDER BY HEX(name)":            "SELECT CONCAT_WS(',', HEX(name), doc, n) FROM copied.named ORDER BY HEX(name)",
+	"SELECT id FROM app.fresh ORDER BY id":                                                                  "SELECT id FROM copied.fr ORDER BY id",
+}
+
+// awaitMapped waits until the target is what the mapped job makes of the source.
+func (p *pair) awaitMapped(t *testing.T, r *running) {
+	t.Helper()
+	for here, there := range mappedQueries {
+		want := answer(t, p.source, here)
+		require.Greater(t, len(want), 10, here)
+		r.await(t, func() bool { return slices.Equal(want, answer(t, p.target, there)) })
+	}
+	columns := "SELECT GROUP_CONCAT(column_name ORDER BY ordinal_position) FROM information_schema.columns WHERE table_schema = 'copied' AND table_name IN ('sales', 'parts') GROUP BY table_name"
+	require.Equal(t, []string{"b,a", "amount,id,state"}, answer(t, p.target, columns))
+}
+
+// TestCrashesMapped is TestCrashes for a job with renames, columns and filters.
+func TestCrashesMapped(t *testing.T) {
+	t.Parallel()
+	crash(t, 11, mapped)
+}
+
+// crash runs a job of the rules, the whole schema without them.
+func crash(t *testing.T, seed uint64, rules []filter.SchemaRule) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
 	p.source.Exec(t, crashSchema...)
@@ -110,7 +150,7 @@ func crash(t *testing.T, seed uint64) {
 	}
 	const runs = 14
 	for epoch := int64(1); epoch <= runs; epoch++ {
-		job := p.job("crash", epoch, "app")
+		job := crashJob(p, epoch, rules)
 		life := time.After(time.Duration(50+r.IntN(250)) * time.Millisecond)
 		switch r.IntN(4) {
 		case 0: // a pause
@@ -139,13 +179,25 @@ func crash(t *testing.T, seed uint64) {
 				"CREATE TABLE app.fresh (id INT PRIMARY KEY) SELECT seq AS id FROM mysql.seq_1_to_100", "TRUNCATE TABLE app.log")
 		}
 	}
-	run := start(t, p.job("crash", runs+1, "app"))
+	run := start(t, crashJob(p, runs+1, rules))
 	run.await(t, func() bool {
 		_, last, _ := run.snapshot()
 		return last.Stage == "job_stage_incr" && last.ExecTx > 0
 	})
 	stopWriters()
 	writers.Wait()
-	p.awaitEqual(t, run, "app")
+	if rules == nil {
+		p.awaitEqual(t, run, "app")
+	} else {
+		p.awaitMapped(t, run)
+	}
 	run.stop(t)
+}
+
+func crashJob(p *pair, epoch int64, rules []filter.SchemaRule) engine.Job {
+	job := p.job("crash", epoch, "app")
+	if rules != nil {
+		job.Do = rules
+	}
+	return job
 }

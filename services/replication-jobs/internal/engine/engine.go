@@ -12,8 +12,8 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -29,10 +29,10 @@ const (
 
 // run is one run of a job.
 type run struct {
-	job       Job
-	log       *zap.Logger
-	report    *report
-	selection *filter.Selection
+	job     Job
+	log     *zap.Logger
+	report  *report
+	mapping *mapping.Mapping
 	// source and target are for short questions and for the job's own state; rows travel through other sessions.
 	source, target *mysql.Conn
 }
@@ -123,7 +123,7 @@ func (r *run) connect(ctx context.Context) error {
 // connectSource opens the source and looks at what it must have set.
 func (r *run) connectSource(ctx context.Context) error {
 	var err error
-	if r.selection, err = filter.New(r.job.Do, r.job.Ignore); err != nil {
+	if r.mapping, err = mapping.New(r.job.Do, r.job.Ignore); err != nil {
 		return &mysql.Error{Sentence: err.Error(), Permanent: true}
 	}
 	if r.source, err = mysql.Connect(ctx, r.job.Source); err != nil {
@@ -147,11 +147,12 @@ func (r *run) disconnect() {
 // reachStream does what comes before streaming, and returns where that starts: behind a copy, or at the position that the job asks for.
 func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Position, error) {
 	var start mysql.Position
+	var mapped mapping.Change // a copy has recorded its tables itself
 	var err error
 	if stage == progress.StageCopy || r.wantsCopy() {
 		start, err = r.copy(ctx)
 	} else {
-		start, err = r.chooseStart()
+		start, mapped, err = r.chooseStart()
 	}
 	if err != nil {
 		return start, err
@@ -160,7 +161,12 @@ func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Posi
 	if err != nil {
 		return start, err
 	}
-	return start, rec.SetStage(progress.StageStream, start)
+	return start, r.target.Transaction(func() error {
+		if err := rec.ChangeMapping(mapped); err != nil {
+			return err
+		}
+		return rec.SetStage(progress.StageStream, start)
+	})
 }
 
 // wantsCopy reports whether a job without progress begins with a copy: one that is told where in the binary log to start does not.
@@ -176,7 +182,7 @@ func (r *run) wantsCopy() bool {
 
 func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 	copier := fullcopy.New(fullcopy.Options{
-		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Selection: r.selection,
+		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
 		ChunkSize: cmp.Or(r.job.ChunkSize, defaultChunkSize), Readers: copyReaders, Writers: max(r.job.ParallelWorkers, minCopyWriters),
 		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable,
 		Event: r.report.event, Log: r.log,
@@ -189,22 +195,57 @@ func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 	return copied.Start(), nil
 }
 
-// chooseStart returns the position that a job without a copy starts at: the one it names, else the source's current one.
-func (r *run) chooseStart() (mysql.Position, error) {
-	tables, err := mysql.LoadTables(r.source, r.selection.Table)
-	if err != nil {
-		return mysql.Position{}, err
-	}
-	if err := fullcopy.CheckChosen(r.source, r.job.Source.Addr(), r.selection, tables); err != nil {
-		return mysql.Position{}, err
-	}
+// chooseStart returns the position that a job without a copy starts at, the one it names or else the source's current one, and the tables
+// that it maps there.
+func (r *run) chooseStart() (mysql.Position, mapping.Change, error) {
+	var start mysql.Position
+	var err error
 	if r.job.StartGTID == "" {
-		return r.source.Flavor.CurrentPosition(r.source)
+		if start, err = r.source.Flavor.CurrentPosition(r.source); err != nil {
+			return start, mapping.Change{}, err
+		}
+	} else {
+		if _, err := r.source.Flavor.ParseGTIDSet(r.job.StartGTID); err != nil {
+			return start, mapping.Change{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
+		}
+		start.GTIDSet = r.job.StartGTID
 	}
-	if _, err := r.source.Flavor.ParseGTIDSet(r.job.StartGTID); err != nil {
-		return mysql.Position{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
+	tables, err := mysql.LoadTables(r.source, r.mapping.Table)
+	if err != nil {
+		return start, mapping.Change{}, err
 	}
-	return mysql.Position{GTIDSet: r.job.StartGTID}, nil
+	if err := fullcopy.CheckChosen(r.source, r.job.Source.Addr(), r.mapping, tables); err != nil {
+		return start, mapping.Change{}, err
+	}
+	mapped, err := r.mapping.Tables(tables)
+	if err != nil {
+		return start, mapping.Change{}, err
+	}
+	return start, mapping.Change{Come: mapped}, r.checkFilters(tables, mapped)
+}
+
+// checkFilters compares the columns that filters use with those of the target.
+func (r *run) checkFilters(tables []*mysql.Table, mapped []mapping.Table) error {
+	for i, m := range mapped {
+		rows, err := r.mapping.Rows(m.Source, tables[i].Columns)
+		if err != nil {
+			return err
+		}
+		if rows == nil {
+			continue
+		}
+		if err := rows.CheckKey(tables[i]); err != nil {
+			return err
+		}
+		there, err := mysql.LoadTable(r.target, m.Target.Schema, m.Target.Table)
+		if err != nil {
+			return err
+		}
+		if err := rows.CheckTarget(there.Columns); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and
@@ -257,7 +298,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Selection: r.selection, Handover: handover, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)
@@ -285,7 +326,7 @@ func (r *run) open(ctx context.Context, start mysql.Position) (*binlog.Stream, e
 	}
 	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	return binlog.Open(ctx, binlog.Config{
-		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.selection, QueueTransactions: r.queue(),
+		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(),
 		Metadata: r.job.Subscription != nil, Logger: r.log,
 	})
 }

@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -35,6 +36,8 @@ type Job struct {
 	Source, Target mysql.Config
 	// Do and Ignore choose schemas and tables.
 	Do, Ignore []filter.SchemaRule
+	// Decisions are those of the operator about statements at which the job stood.
+	Decisions []ddl.Decision
 	// StartGTID is where a job without a copy starts, if it has no progress yet.
 	StartGTID string
 	// AutoGTID starts a job, also one of all steps, at the source's current position, without a copy.

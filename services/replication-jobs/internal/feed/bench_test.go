@@ -18,6 +18,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafkatest"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
@@ -89,16 +90,16 @@ func follow(b *testing.B, cfg mysql.Config, flavor mysql.Flavor, from mysql.Posi
 	producer, _, err := kafka.Open(b.Context(), kafka.Config{Brokers: brokers, MaxMessage: 1_000_000}, kafka.Job{ID: name, Incarnation: name, Epoch: time.Now().Unix()})
 	require.NoError(b, err)
 	defer producer.Close()
-	selection, err := filter.New([]filter.SchemaRule{{Schema: "bench"}}, nil)
+	chosen, err := mapping.New([]filter.SchemaRule{{Schema: "bench"}}, nil)
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	began := time.Now()
-	stream, err := binlog.Open(ctx, binlog.Config{Source: cfg, Flavor: flavor, Start: from, Selection: selection, Metadata: true, Logger: zap.NewNop()})
+	stream, err := binlog.Open(ctx, binlog.Config{Source: cfg, Flavor: flavor, Start: from, Selection: chosen, Metadata: true, Logger: zap.NewNop()})
 	require.NoError(b, err)
 	defer stream.Close()
 	follower, err := feed.NewFollower(feed.Config{
-		Source: cfg, Flavor: flavor, Selection: selection, Producer: producer, Charsets: debezium.Charsets{45: "utf8mb4", 46: "utf8mb4"},
+		Source: cfg, Flavor: flavor, Mapping: chosen, Producer: producer, Charsets: debezium.Charsets{45: "utf8mb4", 46: "utf8mb4"},
 		Format: debezium.Options{Version: "1", Connector: "mariadb", Name: name, Schemas: schemas}, Topics: &feed.Topics{Prefix: name, Changes: name + "-ddl"},
 		GroupBytes: 1, GroupTimeout: 100 * time.Millisecond, Event: func(string, string) {}, Log: zap.NewNop(),
 	}, from, nil, progress.Applied{})

@@ -41,19 +41,32 @@ func (f *Follower) write(ctx context.Context, t *binlog.Transaction, at mysql.Po
 
 // define writes a message about a statement. Events behind it tell the new definition themselves.
 func (f *Follower) define(ctx context.Context, d *binlog.Definition, at mysql.Point, source debezium.Source, now time.Time) error {
-	statement, ok, err := d.Restrict(uncopied{Selection: f.cfg.Selection, handover: f.handover, at: at})
+	source.Offset = d.Position.Offset
+	if d.Problem != nil {
+		return f.unread(ctx, d, source, now)
+	}
+	statement, ok, err := d.Restrict(uncopied{Selection: f.cfg.Mapping, handover: f.handover, at: at})
 	if err != nil {
 		return fmt.Errorf("the statement at %s cannot be told: %s: %w", d.Position, ddl.Excerpt(d.Text), err)
 	}
 	if !ok || d.ErrorCode != 0 {
 		return nil
 	}
-	source.Offset = d.Position.Offset
 	schema := statement.Schema
 	if schema == "" && len(statement.Tables) > 0 {
 		schema = statement.Tables[0].Schema
 	}
 	return f.send(ctx, f.cfg.change(schema, statement.Text, source, now))
+}
+
+// unread tells a statement that is not understood as it is. The rows behind it carry their own definition: nothing depends on it.
+func (f *Follower) unread(ctx context.Context, d *binlog.Definition, source debezium.Source, now time.Time) error {
+	schema := d.Session.Schema
+	if schema != "" && !f.cfg.Mapping.Schema(schema) {
+		return nil
+	}
+	f.cfg.Event("ddl_unread", fmt.Sprintf("the statement at %s is not understood, and told as it is: %s", d.Position, ddl.Excerpt(d.Text)))
+	return f.send(ctx, f.cfg.change(schema, d.Text, source, now))
 }
 
 // uncopied is the selection without what a copy has seen in its later state.

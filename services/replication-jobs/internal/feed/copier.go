@@ -80,7 +80,7 @@ func (c *Copier) count() {
 }
 
 func (c *Copier) options() fullcopy.Options {
-	return fullcopy.Options{Source: c.cfg.Source, Selection: c.cfg.Selection, Readers: c.cfg.Readers, Event: c.cfg.Event, Log: c.cfg.Log}
+	return fullcopy.Options{Source: c.cfg.Source, Mapping: c.cfg.Mapping, Readers: c.cfg.Readers, Event: c.cfg.Event, Log: c.cfg.Log}
 }
 
 // fromSnapshot takes a snapshot and copies what is left from it.

@@ -12,17 +12,18 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 // Config says what to write where.
 type Config struct {
-	Source    mysql.Config
-	Flavor    mysql.Flavor
-	Selection *filter.Selection
-	Format    debezium.Options
+	Source mysql.Config
+	Flavor mysql.Flavor
+	// Mapping chooses tables; it must be plain.
+	Mapping *mapping.Mapping
+	Format  debezium.Options
 	// Charsets are those of the source.
 	Charsets debezium.Charsets
 	Topics   *Topics

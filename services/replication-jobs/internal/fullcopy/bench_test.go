@@ -9,6 +9,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -24,7 +25,7 @@ func BenchmarkFullCopy(b *testing.B) {
 	}
 	c := target.Connect(b)
 	require.NoError(b, progress.Ensure(c))
-	selection, err := filter.New([]filter.SchemaRule{{Schema: "bench"}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: "bench"}}, nil)
 	require.NoError(b, err)
 	epoch := int64(0)
 	for b.Loop() {
@@ -33,7 +34,7 @@ func BenchmarkFullCopy(b *testing.B) {
 		_, err := progress.Claim(c, job, "", epoch)
 		require.NoError(b, err)
 		_, err = fullcopy.New(fullcopy.Options{
-			Source: source.Config(), Target: target.Config(), JobID: job, Epoch: epoch, Selection: selection,
+			Source: source.Config(), Target: target.Config(), JobID: job, Epoch: epoch, Mapping: selection,
 			ChunkSize: 2000, Readers: 2, Writers: 4, DropTableIfExists: true, Event: func(string, string) {}, Log: zap.NewNop(),
 		}).Run(b.Context())
 		require.NoError(b, err)

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -21,7 +21,7 @@ type Options struct {
 	Source, Target mysql.Config
 	JobID          string
 	Epoch          int64
-	Selection      *filter.Selection
+	Mapping        *mapping.Mapping
 	// ChunkSize is the number of rows that are written in one statement; fewer if the statement would grow too large.
 	ChunkSize int
 	// Readers and Writers are the numbers of source and target sessions.

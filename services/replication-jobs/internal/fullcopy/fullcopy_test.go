@@ -14,6 +14,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
@@ -32,7 +33,7 @@ func (f *fixture) options(t *testing.T, jobID string, epoch int64, schemas ...st
 	for _, s := range schemas {
 		rules = append(rules, filter.SchemaRule{Schema: s})
 	}
-	selection, err := filter.New(rules, nil)
+	selection, err := mapping.New(rules, nil)
 	require.NoError(t, err)
 	c := f.target.Connect(t)
 	require.NoError(t, progress.Ensure(c))
@@ -40,7 +41,7 @@ func (f *fixture) options(t *testing.T, jobID string, epoch int64, schemas ...st
 	require.NoError(t, err)
 	heard := &events{}
 	return fullcopy.Options{
-		Source: f.source.Config(), Target: f.target.Config(), JobID: jobID, Epoch: epoch, Selection: selection,
+		Source: f.source.Config(), Target: f.target.Config(), JobID: jobID, Epoch: epoch, Mapping: selection,
 		ChunkSize: 100, Readers: 2, Writers: 3, Event: heard.add, Log: zap.NewNop(),
 	}, heard
 }

@@ -6,13 +6,17 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 // task is a table, or the rest of one, to be copied from the snapshot at hand.
 type task struct {
-	table  *mysql.Table
+	table *mysql.Table
+	// target is the table's name on the target.
+	target ddl.Name
 	create string
 	state  *progress.Table
 	// key are the columns by which the table is cut.
@@ -26,6 +30,12 @@ type task struct {
 }
 
 func (t *task) chunked() bool { return t.key != nil }
+
+// there is the table's name on the target, for messages.
+func (t *task) there() string { return t.target.Schema + "." + t.target.Table }
+
+// quoted is the table's name on the target, for statements.
+func (t *task) quoted() string { return t.target.String() }
 
 // resumed reports whether the task continues behind rows of an earlier snapshot.
 func (t *task) resumed() bool { return t.state.Chunks > 0 }
@@ -45,6 +55,8 @@ type plan struct {
 	snap   *snapshot
 	number int
 	tasks  []*task
+	// mapped are all tables of the snapshot.
+	mapped mapping.Change
 	// gone are tables that the source has dropped before they were copied in full.
 	gone []*progress.Table
 }
@@ -53,10 +65,10 @@ type plan struct {
 func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	p := &plan{copier: c, target: t, snap: snap, number: len(c.state.Snapshots)}
 	if p.number == 0 {
-		if err := CheckChosen(snap.readers[0], c.opt.Source.Addr(), c.opt.Selection, snap.tables); err != nil {
+		if err := CheckChosen(snap.readers[0], c.opt.Source.Addr(), c.opt.Mapping, snap.tables); err != nil {
 			return nil, err
 		}
-		others, err := otherKinds(snap.readers[0], c.opt.Selection)
+		others, err := otherKinds(snap.readers[0], c.opt.Mapping)
 		if err != nil {
 			return nil, err
 		}
@@ -65,9 +77,14 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 		}
 	}
 	present := map[string]bool{}
+	register := mapping.NewRegister(c.opt.Mapping, nil)
 	for _, table := range snap.tables {
 		present[table.String()] = true
-		if err := p.add(table); err != nil {
+		mapped, err := register.Add(ddl.Name{Schema: table.Schema, Table: table.Name}, table.Columns)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.add(table, mapped); err != nil {
 			return nil, err
 		}
 	}
@@ -84,14 +101,17 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	return p, p.refuseFilled()
 }
 
-func (p *plan) add(table *mysql.Table) error {
-	t := &task{table: table, create: p.snap.creates[table.String()], key: chunkKey(table)}
+func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
+	t := &task{table: table, target: mapped.Target, create: p.snap.creates[table.String()], key: chunkKey(table)}
+	if err := p.checkRows(t); err != nil {
+		return err
+	}
 	mark := fingerprint(t.create)
 	old := p.copier.state.Table(table.Schema, table.Name)
 	switch {
 	case old == nil:
 		t.fresh = true
-	case old.Done:
+	case old.Done: // what is recorded of it is of the moment when it was copied
 		return nil
 	case old.Chunks > 0 && old.Fingerprint == mark && t.chunked():
 		alike, err := p.sameOrder(t)
@@ -101,6 +121,9 @@ func (p *plan) add(table *mysql.Table) error {
 		t.recreate = !alike
 	default:
 		t.recreate = true
+	}
+	if !p.copier.opt.Mapping.Plain() {
+		p.mapped.Come = append(p.mapped.Come, mapped)
 	}
 	if !t.fresh && !t.recreate {
 		t.state = old
@@ -117,15 +140,31 @@ func (p *plan) add(table *mysql.Table) error {
 	return nil
 }
 
+// checkRows refuses a filter or a choice of columns that the source's table, or the target's own, does not allow.
+func (p *plan) checkRows(t *task) error {
+	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns)
+	if err != nil || rows == nil {
+		return err
+	}
+	if err := rows.CheckKey(t.table); err != nil || !p.target.opt.SkipCreate {
+		return err
+	}
+	here, err := mysql.LoadTable(p.target.conn, t.target.Schema, t.target.Table)
+	if err != nil {
+		return fmt.Errorf("read the definition of %s on the target: %w", t.there(), mysql.Explain(err))
+	}
+	return rows.CheckTarget(here.Columns)
+}
+
 // sameOrder reports whether the target orders the table's rows as the source does: a table that the operator has created may have
 // another collation, and what is behind a key here is then not what is behind it there.
 func (p *plan) sameOrder(t *task) (bool, error) {
 	if !p.target.opt.SkipCreate {
 		return true, nil
 	}
-	here, err := mysql.LoadTable(p.target.conn, t.table.Schema, t.table.Name)
+	here, err := mysql.LoadTable(p.target.conn, t.target.Schema, t.target.Table)
 	if err != nil {
-		return false, fmt.Errorf("read the definition of %s on the target: %w", t.table, mysql.Explain(err))
+		return false, fmt.Errorf("read the definition of %s on the target: %w", t.there(), mysql.Explain(err))
 	}
 	for _, c := range t.keyColumns() {
 		i := here.Column(c.Name)
@@ -143,12 +182,12 @@ func (p *plan) refuseFilled() error {
 		if !t.fresh {
 			continue
 		}
-		holds, err := p.target.holdsRows(t.table)
+		holds, err := p.target.holdsRows(t)
 		if err != nil {
 			return err
 		}
 		if holds {
-			filled = append(filled, t.table.String())
+			filled = append(filled, t.there())
 		}
 	}
 	if len(filled) == 0 {
@@ -186,11 +225,12 @@ func (p *plan) record() error {
 			}
 		}
 		for _, g := range p.gone {
+			p.mapped.Gone = append(p.mapped.Gone, ddl.Name{Schema: g.Schema, Table: g.Name})
 			if err := rec.DropTable(g.Schema, g.Name); err != nil {
 				return err
 			}
 		}
-		return nil
+		return rec.ChangeMapping(p.mapped)
 	})
 	if err != nil {
 		return err
@@ -213,7 +253,11 @@ func (p *plan) adopt() {
 // prepareTarget creates what the tasks write to, and removes what is of no use any more.
 func (p *plan) prepareTarget() error {
 	for _, g := range p.gone {
-		if err := p.target.drop(g.Schema, g.Name); err != nil {
+		there, err := p.copier.opt.Mapping.Target(ddl.Name{Schema: g.Schema, Table: g.Name})
+		if err != nil {
+			return err
+		}
+		if err := p.target.drop(there); err != nil {
 			return err
 		}
 	}

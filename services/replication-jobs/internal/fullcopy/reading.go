@@ -15,7 +15,7 @@ import (
 type Snapshot struct{ snapshot *snapshot }
 
 // TakeSnapshot opens a snapshot of the selected tables through as many sessions as the options say, or through one where the source
-// allows no more. Of the options it needs Source, Selection, Readers and Event.
+// allows no more. Of the options it needs Source, Mapping, Readers and Event.
 func TakeSnapshot(ctx context.Context, opt Options) (*Snapshot, error) {
 	s, err := takeSnapshot(ctx, opt)
 	if err != nil {
@@ -44,12 +44,12 @@ func (s *Snapshot) Fingerprint(t *mysql.Table) string { return fingerprint(s.Cre
 
 // OtherKinds lists what the selection names beyond base tables and views, as schema.table (kind).
 func (s *Snapshot) OtherKinds(opt Options) ([]string, error) {
-	return otherKinds(s.snapshot.readers[0], opt.Selection)
+	return otherKinds(s.snapshot.readers[0], opt.Mapping)
 }
 
 // CheckChosen fails if the selection names what the source does not have.
 func (s *Snapshot) CheckChosen(opt Options) error {
-	return CheckChosen(s.snapshot.readers[0], opt.Source.Addr(), opt.Selection, s.snapshot.tables)
+	return CheckChosen(s.snapshot.readers[0], opt.Source.Addr(), opt.Mapping, s.snapshot.tables)
 }
 
 // Read hands the values of the expressions for each row of a table to row, one session at a time; they are valid until row returns. Rows

@@ -13,7 +13,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -71,7 +71,7 @@ func takeSnapshot(ctx context.Context, opt Options) (*snapshot, error) {
 
 // definitions reads the selected tables and their CREATE statements, by schema.table.
 func definitions(c *mysql.Conn, opt Options) ([]*mysql.Table, map[string]string, error) {
-	tables, err := mysql.LoadTables(c, opt.Selection.Table)
+	tables, err := mysql.LoadTables(c, opt.Mapping.Table)
 	if err != nil {
 		return nil, nil, mysql.Explain(err)
 	}
@@ -210,7 +210,7 @@ func schemaExists(c *mysql.Conn) (func(string) bool, error) {
 
 // CheckChosen fails if the selection names schemas or tables that are not among those of the source, whose address is for the
 // message.
-func CheckChosen(c *mysql.Conn, address string, selection *filter.Selection, tables []*mysql.Table) error {
+func CheckChosen(c *mysql.Conn, address string, selection *mapping.Mapping, tables []*mysql.Table) error {
 	exists, err := schemaExists(c)
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func CheckChosen(c *mysql.Conn, address string, selection *filter.Selection, tab
 }
 
 // otherKinds lists what the selection names beyond base tables and views, such as sequences and system-versioned tables of MariaDB.
-func otherKinds(c *mysql.Conn, selection *filter.Selection) ([]string, error) {
+func otherKinds(c *mysql.Conn, selection *mapping.Mapping) ([]string, error) {
 	r, err := c.Execute(`SELECT table_schema, table_name, LOWER(table_type) FROM information_schema.tables
 		WHERE table_type NOT IN ('BASE TABLE', 'VIEW', 'SYSTEM VIEW') AND ` + mysql.UserSchemas)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -62,10 +63,10 @@ func (t *target) createSchemas(source *mysql.Conn, tasks []*task) error {
 	done := map[string]bool{}
 	for _, task := range tasks {
 		schema := task.table.Schema
-		if done[schema] || t.opt.SkipCreate {
+		if done[task.target.Schema] || t.opt.SkipCreate {
 			continue
 		}
-		done[schema] = true
+		done[task.target.Schema] = true
 		r, err := source.Execute("SHOW CREATE DATABASE IF NOT EXISTS " + mysql.QuoteIdent(schema))
 		if err != nil {
 			return fmt.Errorf("read the definition of schema %s: %w", schema, mysql.Explain(err))
@@ -73,6 +74,9 @@ func (t *target) createSchemas(source *mysql.Conn, tasks []*task) error {
 		create, err := r.GetString(0, 1)
 		if err != nil {
 			return fmt.Errorf("read the definition of schema %s: %w", schema, err)
+		}
+		if create, err = ddl.RenameCreate(create, schema, t.opt.Mapping); err != nil {
+			return fmt.Errorf("rename schema %s: %w", schema, err)
 		}
 		if _, err := t.conn.Execute(create); err != nil {
 			return fmt.Errorf("create schema %s on the target: %w", schema, mysql.Explain(err))
@@ -84,54 +88,64 @@ func (t *target) createSchemas(source *mysql.Conn, tasks []*task) error {
 // createTable makes an empty table for the task, unless the target's own tables are to be used; those are emptied of what an
 // earlier run has left.
 func (t *target) createTable(task *task) error {
-	schema, name := task.table.Schema, task.table.Name
 	if t.opt.SkipCreate {
 		if !task.recreate {
 			return nil
 		}
-		_, err := t.conn.Execute("TRUNCATE TABLE " + mysql.QuoteTable(schema, name))
+		_, err := t.conn.Execute("TRUNCATE TABLE " + task.quoted())
 		return wrapTable(err, "empty", task)
 	}
 	if task.recreate || t.opt.DropTableIfExists {
-		if err := t.drop(schema, name); err != nil {
+		if err := t.drop(task.target); err != nil {
 			return err
 		}
 	}
-	if err := t.conn.UseDB(schema); err != nil { // the statement names its table without the schema
+	create := task.create
+	if columns := t.opt.Mapping.Columns(ddl.Name{Schema: task.table.Schema, Table: task.table.Name}); columns != nil {
+		var err error
+		if create, _, err = ddl.ProjectCreate(create, false, columns); err != nil {
+			return wrapTable(err, "create", task)
+		}
+	}
+	create, err := ddl.RenameCreate(create, task.table.Schema, t.opt.Mapping)
+	if err != nil {
+		return wrapTable(err, "rename", task)
+	}
+	if err := t.conn.UseDB(task.target.Schema); err != nil { // the statement names its table without the schema
 		return wrapTable(err, "create", task)
 	}
-	err := t.lenient(func() error {
-		_, err := t.conn.Execute(strings.Replace(task.create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1))
+	err = t.lenient(func() error {
+		_, err := t.conn.Execute(strings.Replace(create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1))
 		return err
 	})
 	return wrapTable(err, "create", task)
 }
 
-func (t *target) drop(schema, name string) error {
+func (t *target) drop(name ddl.Name) error {
 	if t.opt.SkipCreate {
 		return nil
 	}
-	if _, err := t.conn.Execute("DROP TABLE IF EXISTS " + mysql.QuoteTable(schema, name)); err != nil {
-		return fmt.Errorf("drop %s.%s on the target: %w", schema, name, mysql.Explain(err))
+	if _, err := t.conn.Execute("DROP TABLE IF EXISTS " + name.String()); err != nil {
+		return fmt.Errorf("drop %s on the target: %w", name, mysql.Explain(err))
 	}
 	return nil
 }
 
 // holdsRows reports whether the table exists on the target with at least a row.
-func (t *target) holdsRows(table *mysql.Table) (bool, error) {
-	r, err := t.conn.Execute("SELECT 1 FROM " + mysql.QuoteTable(table.Schema, table.Name) + " LIMIT 1")
+func (t *target) holdsRows(task *task) (bool, error) {
+	r, err := t.conn.Execute("SELECT 1 FROM " + task.quoted() + " LIMIT 1")
 	switch mysql.Code(err) {
 	case gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_DB_ERROR:
 		if t.opt.SkipCreate {
 			return false, &mysql.Error{
-				Sentence:  fmt.Sprintf("the target has no table %s: create it, or set skip_create_db_table to false", table),
+				Sentence:  fmt.Sprintf("the target has no table %s: create it, or set skip_create_db_table to false", task.there()),
 				Permanent: true,
 			}
 		}
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for rows of %s on the target: %w", table, mysql.Explain(err))
+		return false, fmt.Errorf("look for rows of %s on the target: %w", task.there(), mysql.Explain(err))
 	}
 	return r.RowNumber() > 0, nil
 }
@@ -144,7 +158,7 @@ func (t *target) trim(task *task) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", task.table, err)
 	}
-	_, err = t.conn.Execute("DELETE FROM " + mysql.QuoteTable(task.table.Schema, task.table.Name) + " WHERE " + after(columns, literals))
+	_, err = t.conn.Execute("DELETE FROM " + task.quoted() + " WHERE " + after(columns, literals))
 	return wrapTable(err, "trim", task)
 }
 
@@ -152,5 +166,5 @@ func wrapTable(err error, verb string, task *task) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %s on the target: %w", verb, task.table, mysql.Explain(err))
+	return fmt.Errorf("%s %s on the target: %w", verb, task.there(), mysql.Explain(err))
 }

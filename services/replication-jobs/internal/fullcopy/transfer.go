@@ -9,6 +9,8 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -136,16 +138,24 @@ type reader struct {
 	head     string
 	how      []literal
 	// key holds, for each key column, its place in the rows.
-	key   []int
+	key []int
+	// rows decides about each row; place tells where in it each column of the source is.
+	rows  *mapping.Rows
+	place map[int]int
 	chunk *chunk
 	next  int64
 }
 
 func newReader(p *pipeline, t *task) (*reader, error) {
-	r := &reader{pipeline: p, task: t, next: t.state.Chunks}
-	var names, expressions []string
+	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns)
+	if err != nil {
+		return nil, err
+	}
 	place := map[int]int{}
-	for i, c := range t.table.Columns {
+	r := &reader{pipeline: p, task: t, next: t.state.Chunks, rows: rows, place: place}
+	var names, expressions []string
+	for _, i := range rows.Order(len(t.table.Columns)) {
+		c := t.table.Columns[i]
 		if c.Generated {
 			continue
 		}
@@ -162,7 +172,7 @@ func newReader(p *pipeline, t *task) (*reader, error) {
 		// comes back with the events between the two.
 		verb = "REPLACE INTO "
 	}
-	r.head = verb + table + " (" + strings.Join(names, ", ") + ") VALUES "
+	r.head = verb + t.quoted() + " (" + strings.Join(names, ", ") + ") VALUES "
 	r.query = "SELECT " + strings.Join(expressions, ", ") + " FROM " + table
 	for _, k := range t.key {
 		r.key = append(r.key, place[k])
@@ -196,6 +206,9 @@ func (r *reader) order(t *task) error {
 
 // add appends a row to the chunk under way, and sends that when it is full.
 func (r *reader) add(ctx context.Context, row []gomysql.FieldValue) error {
+	if taken, err := r.rows.MatchCopied(row, r.place); err != nil || !taken {
+		return err
+	}
 	if r.chunk == nil {
 		r.begin()
 	}

@@ -64,10 +64,10 @@ func (t *target) commit(do func() error) error {
 func (t *target) writeChunk(c *chunk) error {
 	if len(c.statement) >= t.conn.MaxAllowedPacket {
 		return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf("a row of %s needs a statement of %d bytes: raise max_allowed_packet on the target %s, now %d, above that",
-			c.task.table, len(c.statement), t.opt.Target.Addr(), t.conn.MaxAllowedPacket)}
+			c.task.there(), len(c.statement), t.opt.Target.Addr(), t.conn.MaxAllowedPacket)}
 	}
 	if err := t.commit(func() error { return t.insert(c) }); err != nil {
-		return fmt.Errorf("write %d rows of %s to the target: %w", c.rows, c.task.table, err)
+		return fmt.Errorf("write %d rows of %s to the target: %w", c.rows, c.task.there(), err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +13,9 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 )
 
 // maxID is the longest full job id, in characters.
@@ -90,7 +94,17 @@ func checkCommon(c reading, jobType string) error {
 	case c.GetTaskStepName() == stageFull && (src.GetGtid() != "" || src.GetAutoGtid()):
 		return fault.Invalid("job.task_step_name", "job_stage_full contradicts gtid and auto_gtid, which leave the full copy out")
 	}
-	return nil
+	return checkRules(src)
+}
+
+// checkRules refuses rules that no source could be replicated with.
+func checkRules(src *replicationv1.SourceTask) error {
+	_, err := mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb()))
+	var wrong *filter.RuleError
+	if errors.As(err, &wrong) {
+		return fault.Invalid("job.src_task."+wrong.Field, "%s", wrong.Problem)
+	}
+	return err
 }
 
 func checkNodes(failover bool, src, dest string) error {

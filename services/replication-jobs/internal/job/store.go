@@ -113,7 +113,7 @@ func pause(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
 		return false, fault.Precondition("JOB_FINISHED", "job %s is finished: there is nothing to pause", j.ID)
 	}
 	_, err := tx.Exec(ctx, `
-		UPDATE replication.jobs SET status = 'paused', reason = '', reported = false,
+		UPDATE replication.jobs SET status = 'paused', reason = '', stopped_at = '', reported = false,
 			modify_index = nextval('replication.revision')
 		WHERE id = $1`, j.ID)
 	if err != nil {

@@ -51,11 +51,15 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 	if err != nil {
 		return nil, pg.Fault(err, "PLACEMENT", "jobs of node %s", r.GetNodeId())
 	}
+	decisions, err := job.Decisions(ctx, tx, r.GetNodeId())
+	if err != nil {
+		return nil, err
+	}
 	all := make([]*replicationv1.Assignment, 0, len(stored))
 	room := maxConfigs
 	for _, a := range stored {
 		if a.Known || room <= 0 {
-			all = append(all, a.named())
+			all = append(all, a.named(decisions[a.ID]))
 			continue
 		}
 		room -= len(a.Config)
@@ -66,15 +70,17 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 			}
 			continue
 		}
+		opened.Decisions = decisions[a.ID]
 		all = append(all, opened)
 	}
 	return all, nil
 }
 
 // named is an assignment without its configuration.
-func (a assignment) named() *replicationv1.Assignment {
+func (a assignment) named(decisions []*replicationv1.StatementDecision) *replicationv1.Assignment {
 	return &replicationv1.Assignment{
 		Job: &replicationv1.JobConfig{JobId: a.ID}, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation,
+		Decisions: decisions,
 	}
 }
 
@@ -102,7 +108,7 @@ func (s *Service) openSubscription(a assignment) (*replicationv1.Assignment, err
 	if err := job.UnsealSubscription(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
 		return nil, err
 	}
-	out := a.named()
+	out := a.named(nil)
 	out.Subscription = config
 	return out, nil
 }

@@ -153,7 +153,7 @@ func (s *Service) assign(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconc
 			SELECT id, status FROM replication.jobs WHERE id = ANY($2)
 		), placed AS (
 			UPDATE replication.jobs AS j
-			SET node = $1, epoch = nextval('replication.revision'), reported = false, stored_sequence = 0, status = 'running', reason = ''
+			SET node = $1, epoch = nextval('replication.revision'), reported = false, stored_sequence = 0, status = 'running', reason = '', stopped_at = ''
 			FROM before WHERE j.id = before.id
 			RETURNING j.id, j.type, j.tenant, j.owner, before.status, j.epoch
 		), allocated AS (

@@ -30,6 +30,7 @@ type holding struct {
 	Reported       bool
 	StoredSequence int64
 	Reason         string
+	StoppedAt      string
 	Stage          string
 	CopiedPercent  float64
 	Delay          int64
@@ -40,10 +41,10 @@ func (h holding) active() bool { return h.Status == "running" || h.Status == "re
 
 func holdings(ctx context.Context, tx pgx.Tx, node string) (map[string]holding, error) {
 	rows, _ := tx.Query(ctx, `
-		SELECT id, type, tenant, owner, status, epoch, reported, stored_sequence, reason, stage, copied_percent, delay, backlog
+		SELECT id, type, tenant, owner, status, epoch, reported, stored_sequence, reason, stopped_at, stage, copied_percent, delay, backlog
 		FROM replication.jobs WHERE node = $1`, node)
 	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (h holding, err error) {
-		err = r.Scan(&h.ID, &h.Type, &h.Tenant, &h.Owner, &h.Status, &h.Epoch, &h.Reported, &h.StoredSequence, &h.Reason, &h.Stage,
+		err = r.Scan(&h.ID, &h.Type, &h.Tenant, &h.Owner, &h.Status, &h.Epoch, &h.Reported, &h.StoredSequence, &h.Reason, &h.StoppedAt, &h.Stage,
 			&h.CopiedPercent, &h.Delay, &h.Backlog)
 		return h, err
 	})
@@ -67,12 +68,12 @@ func (h holding) after(r *replicationv1.RunReport) holding {
 		return h
 	}
 	h.Reported = true
-	h.Reason = ""
+	h.Reason, h.StoppedAt = "", ""
 	switch r.GetState() {
 	case replicationv1.RunState_RUN_STATE_RUNNING:
 		h.Status = "running"
 	case replicationv1.RunState_RUN_STATE_RETRYING:
-		h.Status, h.Reason = "retrying", clean(r.GetError())
+		h.Status, h.Reason, h.StoppedAt = "retrying", clean(r.GetError()), clean(r.GetStoppedAt())
 	case replicationv1.RunState_RUN_STATE_FINISHED:
 		h.Status = "finished"
 	default: // says nothing
@@ -126,14 +127,15 @@ func (s *Service) update(ctx context.Context, tx pgx.Tx, node string, known map[
 		UPDATE replication.jobs AS j
 		SET status = CASE WHEN j.status = 'paused' THEN j.status ELSE r.status END,
 			reason = CASE WHEN j.status = 'paused' THEN j.reason ELSE r.reason END,
+			stopped_at = CASE WHEN j.status = 'paused' THEN j.stopped_at ELSE r.stopped_at END,
 			reported = r.reported AND j.status <> 'paused',
 			node = CASE WHEN r.status = 'finished' AND j.status <> 'paused' THEN NULL ELSE j.node END,
 			stored_sequence = r.stored_sequence, stage = r.stage, copied_percent = r.copied_percent, delay = r.delay, backlog = r.backlog
-		FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::text[], $9::float8[], $10::bigint[], $11::bigint[])
-			AS r (id, epoch, status, reason, reported, stored_sequence, stage, copied_percent, delay, backlog)
+		FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::text[], $9::float8[], $10::bigint[], $11::bigint[], $12::text[])
+			AS r (id, epoch, status, reason, reported, stored_sequence, stage, copied_percent, delay, backlog, stopped_at)
 		WHERE j.id = r.id AND j.epoch = r.epoch AND j.node = $1
 		RETURNING j.id, j.status`,
-		node, c.ids, c.epochs, c.statuses, c.reasons, c.reported, c.sequences, c.stages, c.percents, c.delays, c.backlogs)
+		node, c.ids, c.epochs, c.statuses, c.reasons, c.reported, c.sequences, c.stages, c.percents, c.delays, c.backlogs, c.stops)
 	type outcome struct{ ID, Status string }
 	stored, err := pgx.CollectRows(rows, pgx.RowToStructByPos[outcome])
 	if err != nil {
@@ -157,16 +159,17 @@ func (s *Service) update(ctx context.Context, tx pgx.Tx, node string, known map[
 
 // columns are holdings turned on their side, for unnest.
 type columns struct {
-	ids, statuses, reasons, stages      []string
-	epochs, sequences, delays, backlogs []int64
-	reported                            []bool
-	percents                            []float64
+	ids, statuses, reasons, stages, stops []string
+	epochs, sequences, delays, backlogs   []int64
+	reported                              []bool
+	percents                              []float64
 }
 
 func (c *columns) add(h holding) {
 	c.ids, c.statuses, c.reasons, c.stages = append(c.ids, h.ID), append(c.statuses, h.Status), append(c.reasons, h.Reason), append(c.stages, h.Stage)
 	c.epochs, c.sequences = append(c.epochs, h.Epoch), append(c.sequences, h.StoredSequence)
 	c.delays, c.backlogs = append(c.delays, h.Delay), append(c.backlogs, h.Backlog)
+	c.stops = append(c.stops, h.StoppedAt)
 	c.reported, c.percents = append(c.reported, h.Reported), append(c.percents, h.CopiedPercent)
 }
 

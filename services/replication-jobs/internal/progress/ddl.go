@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -51,9 +52,13 @@ func (r *Recorder) BeginDDL(d DDL) (before string, repeated bool, err error) {
 	return before, repeated, err
 }
 
-// EndDDL records, in a transaction of its own, that the statement has taken effect, together with the position after it.
-func (r *Recorder) EndDDL(a Applied) error {
+// EndDDL records, in a transaction of its own, that the statement has taken effect, together with the position after it and what it has
+// changed of the tables that are mapped.
+func (r *Recorder) EndDDL(a Applied, change mapping.Change) error {
 	return r.conn.Transaction(func() error {
+		if err := r.ChangeMapping(change); err != nil {
+			return err
+		}
 		if err := r.SavePosition(a); err != nil {
 			return err
 		}

@@ -121,6 +121,7 @@ func forget(c *mysql.Conn, jobID string) error {
 		`DELETE FROM opsdeck.replication_snapshot WHERE job_id = ?`,
 		`DELETE FROM opsdeck.replication_table WHERE job_id = ?`,
 		`DELETE FROM opsdeck.replication_chunk WHERE job_id = ?`,
+		`DELETE FROM opsdeck.replication_mapping WHERE job_id = ?`,
 	} {
 		if _, err := c.Execute(statement, jobID); err != nil {
 			return err

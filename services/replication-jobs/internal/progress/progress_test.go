@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
@@ -96,7 +97,7 @@ func testDefinitions(t *testing.T, server *mysqltest.Server) {
 	before, repeated := begin(d)
 	require.True(t, repeated)
 	require.Equal(t, "then", before)
-	require.NoError(t, r.EndDDL(progress.Applied{Position: mysql.Position{GTIDSet: "0-1-5"}}))
+	require.NoError(t, r.EndDDL(progress.Applied{Position: mysql.Position{GTIDSet: "0-1-5"}}, mapping.Change{}))
 	_, repeated = begin(d)
 	require.False(t, repeated, "the end forgets the statement")
 	require.NoError(t, r.CancelDDL())

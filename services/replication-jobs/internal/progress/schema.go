@@ -54,6 +54,15 @@ var schema = []string{
 		done BOOLEAN NOT NULL,
 		PRIMARY KEY (job_id, table_schema, table_name)
 	) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COMMENT = 'opsdeck: tables of a copy'`,
+	`CREATE TABLE IF NOT EXISTS opsdeck.replication_mapping (
+		job_id VARCHAR(255) COLLATE utf8mb4_bin NOT NULL,
+		source_schema VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
+		source_table VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
+		target_schema VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
+		target_table VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
+		source_columns LONGTEXT NOT NULL,
+		PRIMARY KEY (job_id, source_schema, source_table)
+	) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COMMENT = 'opsdeck: tables of the source at the position of a job that maps them'`,
 	`CREATE TABLE IF NOT EXISTS opsdeck.replication_chunk (
 		job_id VARCHAR(255) COLLATE utf8mb4_bin NOT NULL,
 		table_schema VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,

@@ -6,11 +6,21 @@ import (
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
+
+// decisionsOf are what operators have said about statements.
+func decisionsOf(a *replicationv1.Assignment) []ddl.Decision {
+	var out []ddl.Decision
+	for _, d := range a.GetDecisions() {
+		out = append(out, ddl.Decision{Position: d.GetPosition(), Replacement: d.GetReplacement()})
+	}
+	return out
+}
 
 // jobOf turns an assignment into what the engine takes. Sizes of dtle's transport (group_max_size, group_timeout) mean nothing to it: what
 // waits is merged, and what does not is applied at once.
@@ -23,8 +33,8 @@ func jobOf(a *replicationv1.Assignment) engine.Job {
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
 		Source: instance(src.GetMysqlConnectionConfig()), Target: instance(dest.GetMysqlConnectionConfig()),
-		Do: job.Rules(src.GetReplicateDoDb()), Ignore: job.Rules(src.GetReplicateIgnoreDb()),
-		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
+		Do: mapping.Rules(src.GetReplicateDoDb()), Ignore: mapping.Rules(src.GetReplicateIgnoreDb()),
+		Decisions: decisionsOf(a), StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize:       int(src.GetChunkSize()),
 		ParallelWorkers: int(dest.GetParallelWorkers()), QueueSize: int(src.GetReplChanBufferSize()),
 
@@ -43,7 +53,7 @@ func subscriptionOf(a *replicationv1.Assignment) engine.Job {
 	brokers.MaxMessage = cmp.Or(int(dest.GetKafkaMaxMessageBytes()), defaultMaxMessage)
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
-		Source: instance(src.GetMysqlConnectionConfig()), Do: job.Rules(src.GetReplicateDoDb()), Ignore: job.Rules(src.GetReplicateIgnoreDb()),
+		Source: instance(src.GetMysqlConnectionConfig()), Do: mapping.Rules(src.GetReplicateDoDb()), Ignore: mapping.Rules(src.GetReplicateIgnoreDb()),
 		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize: int(src.GetChunkSize()), QueueSize: int(src.GetReplChanBufferSize()),
 		Subscription: &engine.Subscription{

@@ -126,6 +126,9 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	n.stop(surplus)
 	for _, a := range assignments {
 		if a.GetJob().GetSrcTask() == nil && a.GetSubscription() == nil {
+			if r := n.runs[a.GetJob().GetJobId()]; r != nil {
+				r.decide(decisionsOf(a))
+			}
 			continue // it runs, or this answer had no room for its configuration
 		}
 		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else its forerunner has not ended yet

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 )
 
@@ -37,17 +40,19 @@ var errEnded = errors.New("the run ended by itself")
 type run struct {
 	id      string
 	epoch   int64
-	job     engine.Job
-	retries int // restarts before the pauses grow
+	job     engine.Job // its Decisions are under the lock
+	retries int        // restarts before the pauses grow
 	engine  Engine
 	news    func()
 	log     *zap.Logger
 	cancel  context.CancelFunc
 	done    chan struct{}
+	decided chan struct{} // an operator has decided something: try again at once
 
 	mu        sync.Mutex
 	state     replicationv1.RunState
 	failure   string
+	stoppedAt string // the position of the statement that the run stands at
 	progress  engine.Progress
 	connected time.Time // when the present try showed progress first; zero before
 	events    []*replicationv1.RunEvent
@@ -58,7 +63,7 @@ func start(a *replicationv1.Assignment, e Engine, news func(), log *zap.Logger) 
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{
 		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(max(a.GetJob().GetRetry(), a.GetSubscription().GetRetry())), engine: e, news: news,
-		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}),
+		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
 		state: replicationv1.RunState_RUN_STATE_RUNNING, sequence: a.GetStoredSequence(),
 	}
 	r.log.Info("starting run")
@@ -95,6 +100,7 @@ func (r *run) supervise(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.decided:
 		case <-time.After(pause):
 		}
 		r.again()
@@ -109,7 +115,28 @@ func (r *run) try(ctx context.Context) (err error) {
 			err = fmt.Errorf("internal error of the engine: %v", p)
 		}
 	}()
-	return r.engine(ctx, r.job, r)
+	return r.engine(ctx, r.current(), r)
+}
+
+// current is the job with all that was decided about it so far.
+func (r *run) current() engine.Job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.job
+}
+
+// decide takes what operators have said about statements. A run that waits for its next try does not wait on.
+func (r *run) decide(all []ddl.Decision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Equal(all, r.job.Decisions) {
+		return
+	}
+	r.job.Decisions = all
+	select {
+	case r.decided <- struct{}{}:
+	default:
+	}
 }
 
 // pauseAfter is short for the first failures, then doubles up to a bound, with a fifth of chance either way.
@@ -138,7 +165,11 @@ func (r *run) worked() time.Duration {
 func (r *run) fail(err error, pause time.Duration) {
 	r.log.Warn("run failed", zap.Error(err), zap.Duration("pause", pause))
 	r.mu.Lock()
-	r.state, r.failure = replicationv1.RunState_RUN_STATE_RETRYING, limited(err.Error())
+	r.state, r.failure, r.stoppedAt = replicationv1.RunState_RUN_STATE_RETRYING, limited(err.Error()), ""
+	var stopped *apply.StoppedError
+	if errors.As(err, &stopped) {
+		r.stoppedAt = stopped.Position
+	}
 	r.both("Terminated", fmt.Sprintf("Exit Code: 2, Exit Message: %q", err.Error()))
 	r.both("Restarting", fmt.Sprintf("Task restarting in %v", pause))
 	r.mu.Unlock()
@@ -156,7 +187,7 @@ func (r *run) again() {
 
 func (r *run) finish() {
 	r.mu.Lock()
-	r.state, r.failure = replicationv1.RunState_RUN_STATE_FINISHED, ""
+	r.state, r.failure, r.stoppedAt = replicationv1.RunState_RUN_STATE_FINISHED, "", ""
 	r.progress.Percent = 100
 	r.both("Terminated", `Exit Code: 0`)
 	r.mu.Unlock()
@@ -184,7 +215,7 @@ func (r *run) Progress(p engine.Progress) {
 	}
 	recovered := r.state == replicationv1.RunState_RUN_STATE_RETRYING && time.Since(r.connected) >= settled
 	if recovered {
-		r.state, r.failure = replicationv1.RunState_RUN_STATE_RUNNING, ""
+		r.state, r.failure, r.stoppedAt = replicationv1.RunState_RUN_STATE_RUNNING, "", ""
 	}
 	r.mu.Unlock()
 	if recovered {

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,8 @@ import (
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
@@ -217,6 +220,30 @@ func TestAFailureShowsAndHeals(t *testing.T) {
 	}, patience, moment)
 	require.Equal(t, []string{"Started: Task started by client", "Driver: job_stage_full"}, m.log("a", "src")[2:])
 	require.InDelta(t, 10, m.report("a").GetCopiedPercent(), 0)
+}
+
+func TestADecisionIsTriedAtOnce(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	m.want(assignment("a", 1))
+	stop := fmt.Errorf("apply: %w", &apply.StoppedError{Position: "bin.1:4711", Err: errors.New("no such column")})
+	e.next(t).end <- stop
+	require.Eventually(t, func() bool { return m.report("a").GetStoppedAt() == "bin.1:4711" }, patience, moment)
+	known := assignment("a", 1)
+	known.Job = &replicationv1.JobConfig{JobId: "a"}
+	known.Decisions = []*replicationv1.StatementDecision{{Position: "bin.1:4711", Replacement: "DROP TABLE a.b"}}
+	m.want(known)
+	again := e.next(t)
+	for again.job.Decisions == nil {
+		again.end <- stop
+		again = e.next(t)
+	}
+	require.Equal(t, []ddl.Decision{{Position: "bin.1:4711", Replacement: "DROP TABLE a.b"}}, again.job.Decisions)
+	require.Eventually(t, func() bool {
+		again.reporter.Progress(engine.Progress{Stage: "job_stage_incr"})
+		return m.report("a").GetState() == replicationv1.RunState_RUN_STATE_RUNNING && m.report("a").GetStoppedAt() == ""
+	}, patience, moment)
 }
 
 func TestACopyFinishes(t *testing.T) {

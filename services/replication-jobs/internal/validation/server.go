@@ -11,8 +11,8 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -72,7 +72,7 @@ func (s *Service) jobOf(c *replicationv1.JobConfig) (Job, error) {
 		DropTables: src.GetDropTableIfExists(), SkipCreate: src.GetSkipCreateDbTable(),
 	}
 	var err error
-	if j.Selection, err = filter.New(job.Rules(src.GetReplicateDoDb()), job.Rules(src.GetReplicateIgnoreDb())); err != nil {
+	if j.Mapping, err = mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb())); err != nil {
 		return j, err
 	}
 	if j.Source, err = s.instance(c, "src_task", src.GetMysqlConnectionConfig()); err != nil {

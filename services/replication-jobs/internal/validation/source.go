@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
@@ -19,12 +20,12 @@ const listed = 10
 
 // chosen reads the tables that the job would replicate.
 func (v *validator) chosen() error {
-	tables, err := mysql.LoadTables(v.source.Conn, v.job.Selection.Table)
+	tables, err := mysql.LoadTables(v.source.Conn, v.job.Mapping.Table)
 	if err != nil {
 		return err
 	}
 	v.tables = tables
-	err = fullcopy.CheckChosen(v.source.Conn, v.source.address, v.job.Selection, tables)
+	err = fullcopy.CheckChosen(v.source.Conn, v.source.address, v.job.Mapping, tables)
 	if mysql.Permanent(err) {
 		v.report.Errors.add("%v", err)
 		return nil
@@ -36,7 +37,40 @@ func (v *validator) chosen() error {
 		v.report.Warnings.add("the source %s has no table that the job would replicate, or the user may not see it", v.source.address)
 	}
 	v.withoutKey()
+	return v.mapped()
+}
+
+// mapped says which tables cannot be replicated under their new names, or with the columns and rows that the rules choose.
+func (v *validator) mapped() error {
+	problem := func(err error) error {
+		if mysql.Permanent(err) {
+			v.report.Errors.add("%v", err)
+			return nil
+		}
+		return err
+	}
+	if _, err := v.job.Mapping.Tables(v.tables); problem(err) != nil {
+		return err
+	}
+	for _, t := range v.tables {
+		rows, err := v.job.Mapping.Rows(ddl.Name{Schema: t.Schema, Table: t.Name}, t.Columns)
+		if err == nil {
+			err = rows.CheckKey(t)
+		}
+		if problem(err) != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// there is the name of a table at the target; its own where the rules make no name of it, which is a problem found already.
+func (v *validator) there(t *mysql.Table) ddl.Name {
+	name := ddl.Name{Schema: t.Schema, Table: t.Name}
+	if target, err := v.job.Mapping.Target(name); err == nil {
+		return target
+	}
+	return name
 }
 
 // withoutKey warns of tables whose rows cannot be told apart.
@@ -170,7 +204,7 @@ func (v *validator) size() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if v.job.Selection.Table(schema, table) {
+		if v.job.Mapping.Table(schema, table) {
 			total += size
 		}
 	}

@@ -38,11 +38,11 @@ func (v *validator) lacks(schema string, privileges []string, p *Problems) {
 	}
 }
 
-// schemas are those of the chosen tables, each once.
+// schemas are those of the chosen tables at the target, each once.
 func (v *validator) schemas() []string {
 	var out []string
 	for _, t := range v.tables {
-		out = append(out, t.Schema)
+		out = append(out, v.there(t).Schema)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -55,15 +55,17 @@ func (v *validator) conflicts() error {
 	}
 	var filled, missing []string
 	for _, t := range v.tables {
-		r, err := v.target.Execute("SELECT 1 FROM " + mysql.QuoteTable(t.Schema, t.Name) + " LIMIT 1")
+		there := v.there(t)
+		name := there.Schema + "." + there.Table
+		r, err := v.target.Execute("SELECT 1 FROM " + there.String() + " LIMIT 1")
 		switch code := mysql.Code(err); {
 		case code == gomysql.ER_NO_SUCH_TABLE, code == gomysql.ER_BAD_DB_ERROR:
-			missing = append(missing, t.String())
+			missing = append(missing, name)
 		case code == gomysql.ER_TABLEACCESS_DENIED_ERROR, code == gomysql.ER_DBACCESS_DENIED_ERROR: // told under privileges
 		case err != nil:
-			return fmt.Errorf("look for %s on the target: %w", t, mysql.Explain(err))
+			return fmt.Errorf("look for %s on the target: %w", name, mysql.Explain(err))
 		case r.RowNumber() > 0:
-			filled = append(filled, t.String())
+			filled = append(filled, name)
 		}
 	}
 	if len(missing) > 0 && v.job.SkipCreate {

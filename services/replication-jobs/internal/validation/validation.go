@@ -9,7 +9,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -24,7 +24,7 @@ const mariaDB = gomysql.MariaDBFlavor
 // Job is what is to be validated of a job.
 type Job struct {
 	Source, Target mysql.Config
-	Selection      *filter.Selection
+	Mapping        *mapping.Mapping
 	Copies         bool // whether the job has a full copy
 	Follows        bool // whether it follows the binary log
 	// DropTables and SkipCreate are drop_table_if_exists and skip_create_db_table.

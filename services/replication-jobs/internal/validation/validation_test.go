@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
@@ -39,9 +40,9 @@ func as(s *mysqltest.Server, user string) mysql.Config {
 
 func (p pair) job(t *testing.T, change func(*Job)) Job {
 	t.Helper()
-	selection, err := filter.New([]filter.SchemaRule{{Schema: "shop"}}, nil)
+	selection, err := mapping.New([]filter.SchemaRule{{Schema: "shop"}}, nil)
 	require.NoError(t, err)
-	j := Job{Source: as(p.source, "repl"), Target: as(p.target, "repl"), Selection: selection, Copies: true, Follows: true}
+	j := Job{Source: as(p.source, "repl"), Target: as(p.target, "repl"), Mapping: selection, Copies: true, Follows: true}
 	if change != nil {
 		change(&j)
 	}
@@ -99,10 +100,22 @@ func TestValidation(t *testing.T) {
 	t.Run("a schema that is not there", func(t *testing.T) {
 		r := p.report(t, func(j *Job) {
 			var err error
-			j.Selection, err = filter.New([]filter.SchemaRule{{Schema: "nowhere"}}, nil)
+			j.Mapping, err = mapping.New([]filter.SchemaRule{{Schema: "nowhere"}}, nil)
 			require.NoError(t, err)
 		})
 		require.Contains(t, r.Errors.text(), "nowhere")
+	})
+	t.Run("what the rules make of the tables", func(t *testing.T) {
+		r := p.report(t, func(j *Job) {
+			var err error
+			j.Mapping, err = mapping.New([]filter.SchemaRule{{Schema: "shop", Rename: "store", Tables: []filter.TableRule{
+				{Name: "orders", Where: "nosuch = 1"}, {Regex: "^log$", Rename: "orders"},
+			}}}, nil)
+			require.NoError(t, err)
+		})
+		require.Contains(t, r.Errors.text(), "tables shop.log and shop.orders would both be store.orders")
+		require.Contains(t, r.Errors.text(), "the filter of table shop.orders: the condition names column nosuch")
+		require.Contains(t, r.Target.Privileges.text(), "on store.*")
 	})
 	t.Run("the target's own tables are missing", func(t *testing.T) {
 		require.Contains(t, p.report(t, func(j *Job) { j.SkipCreate = true }).Errors.text(), "no table shop.log, shop.orders")

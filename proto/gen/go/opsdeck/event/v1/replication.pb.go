@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// opsdeck.replication.job.created, .updated, .paused, .resumed and .deleted: somebody changed a job.
+// opsdeck.replication.job.created, .updated, .paused, .resumed, .decided and .deleted: somebody changed a job.
 type ReplicationJobChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full id of the job.

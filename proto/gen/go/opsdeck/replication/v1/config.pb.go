@@ -468,14 +468,16 @@ func (x *MySQLConnection) GetMysqlPassword() string {
 	return ""
 }
 
-// A schema to take or leave (contract: SchemaRule).
+// Schemas to take or leave (contract: SchemaRule). What several rules say of one schema adds up; the first that matches gives it its new name,
+// and a name goes before a regular expression.
 type SchemaRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the schema.
+	// Name of the schema. It excludes table_schema_regex.
 	TableSchema string `protobuf:"bytes,1,opt,name=table_schema,json=tableSchema,proto3" json:"table_schema,omitempty"`
-	// Regular expression. Not available yet: must be empty.
+	// Regular expression (RE2, not anchored) of the names of schemas, also of those that are created later.
 	TableSchemaRegex string `protobuf:"bytes,2,opt,name=table_schema_regex,json=tableSchemaRegex,proto3" json:"table_schema_regex,omitempty"`
-	// New name. Not available yet: must be empty.
+	// Name at the target; "" for the same. With table_schema_regex a template, in which ${1} or ${name} stand for groups.
+	// Several schemas may get one name, but no two of their tables.
 	TableSchemaRename string `protobuf:"bytes,3,opt,name=table_schema_rename,json=tableSchemaRename,proto3" json:"table_schema_rename,omitempty"`
 	// Tables of the schema; empty means all.
 	Tables        []*TableRule `protobuf:"bytes,4,rep,name=tables,proto3" json:"tables,omitempty"`
@@ -541,18 +543,19 @@ func (x *SchemaRule) GetTables() []*TableRule {
 	return nil
 }
 
-// A table to take or leave (contract: TableRule).
+// Tables to take or leave (contract: TableRule). A name goes before a regular expression, the first of several that match.
 type TableRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the table.
+	// Name of the table. It excludes table_regex.
 	TableName string `protobuf:"bytes,1,opt,name=table_name,json=tableName,proto3" json:"table_name,omitempty"`
-	// Regular expression. Not available yet: must be empty.
+	// Regular expression (RE2, not anchored) of the names of tables, also of those that are created later.
 	TableRegex string `protobuf:"bytes,2,opt,name=table_regex,json=tableRegex,proto3" json:"table_regex,omitempty"`
-	// New name. Not available yet: must be empty.
+	// Name at the target; "" for the same. With table_regex a template, in which ${1} or ${name} stand for groups.
 	TableRename string `protobuf:"bytes,3,opt,name=table_rename,json=tableRename,proto3" json:"table_rename,omitempty"`
-	// Columns to take, in the target's order. Not available yet: must be empty.
+	// Columns to take, in the target's order; empty means all. The columns of the table's key must be among them.
 	ColumnMapFrom []string `protobuf:"bytes,4,rep,name=column_map_from,json=columnMapFrom,proto3" json:"column_map_from,omitempty"`
-	// Row filter. Not available yet: must be empty.
+	// Condition that rows must meet; "" takes all. A part of SQL that is evaluated exactly as the server would: comparison, AND, OR, XOR, NOT, IN,
+	// BETWEEN, LIKE, IS NULL, arithmetic of integers, and some functions. At most 4096 bytes.
 	Where         string `protobuf:"bytes,5,opt,name=where,proto3" json:"where,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -682,20 +685,20 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tmysqlUser\x124\n" +
 	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\"\xf1\x01\n" +
 	"\n" +
-	"SchemaRule\x12,\n" +
-	"\ftable_schema\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\vtableSchema\x125\n" +
-	"\x12table_schema_regex\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\x10tableSchemaRegex\x127\n" +
-	"\x13table_schema_rename\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\x11tableSchemaRename\x12E\n" +
+	"SchemaRule\x12*\n" +
+	"\ftable_schema\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\vtableSchema\x126\n" +
+	"\x12table_schema_regex\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x10tableSchemaRegex\x128\n" +
+	"\x13table_schema_rename\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x11tableSchemaRename\x12E\n" +
 	"\x06tables\x18\x04 \x03(\v2!.opsdeck.replication.v1.TableRuleB\n" +
-	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\x06tables\"\xdc\x01\n" +
-	"\tTableRule\x12(\n" +
+	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\x06tables\"\xe6\x01\n" +
+	"\tTableRule\x12&\n" +
 	"\n" +
-	"table_name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\ttableName\x12(\n" +
-	"\vtable_regex\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\n" +
-	"tableRegex\x12*\n" +
-	"\ftable_rename\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\vtableRename\x120\n" +
-	"\x0fcolumn_map_from\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x00R\rcolumnMapFrom\x12\x1d\n" +
-	"\x05where\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x00R\x05whereBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
+	"table_name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\ttableName\x12)\n" +
+	"\vtable_regex\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\n" +
+	"tableRegex\x12+\n" +
+	"\ftable_rename\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\vtableRename\x129\n" +
+	"\x0fcolumn_map_from\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x80 \"\x06r\x04\x10\x01\x18@R\rcolumnMapFrom\x12\x1e\n" +
+	"\x05where\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x05whereBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
 
 var (
 	file_opsdeck_replication_v1_config_proto_rawDescOnce sync.Once

@@ -1557,6 +1557,126 @@ func (*ResumeJobResponse) Descriptor() ([]byte, []int) {
 	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{19}
 }
 
+// What to do about a statement.
+type DecideStatementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "migration" or "sync".
+	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
+	// Full id.
+	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Where the job stands, as the error of the job says: file:offset of the source's binary log.
+	Position string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// "skip" leaves the statement out, "replace" executes another one in its place.
+	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	// With "replace" one CREATE, ALTER, DROP, TRUNCATE or RENAME of tables, indexes or a schema, in the target's names, every table named with its
+	// schema. At most 16 KiB.
+	Statement     string `protobuf:"bytes,5,opt,name=statement,proto3" json:"statement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideStatementRequest) Reset() {
+	*x = DecideStatementRequest{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideStatementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideStatementRequest) ProtoMessage() {}
+
+func (x *DecideStatementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideStatementRequest.ProtoReflect.Descriptor instead.
+func (*DecideStatementRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DecideStatementRequest) GetJobType() string {
+	if x != nil {
+		return x.JobType
+	}
+	return ""
+}
+
+func (x *DecideStatementRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *DecideStatementRequest) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *DecideStatementRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *DecideStatementRequest) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+// The job goes on within a second.
+type DecideStatementResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideStatementResponse) Reset() {
+	*x = DecideStatementResponse{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideStatementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideStatementResponse) ProtoMessage() {}
+
+func (x *DecideStatementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideStatementResponse.ProtoReflect.Descriptor instead.
+func (*DecideStatementResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{21}
+}
+
 // Which job.
 type DeleteJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1570,7 +1690,7 @@ type DeleteJobRequest struct {
 
 func (x *DeleteJobRequest) Reset() {
 	*x = DeleteJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1702,7 @@ func (x *DeleteJobRequest) String() string {
 func (*DeleteJobRequest) ProtoMessage() {}
 
 func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1715,7 @@ func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobRequest.ProtoReflect.Descriptor instead.
 func (*DeleteJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{20}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteJobRequest) GetJobType() string {
@@ -1621,7 +1741,7 @@ type DeleteJobResponse struct {
 
 func (x *DeleteJobResponse) Reset() {
 	*x = DeleteJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1753,7 @@ func (x *DeleteJobResponse) String() string {
 func (*DeleteJobResponse) ProtoMessage() {}
 
 func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1766,7 @@ func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobResponse.ProtoReflect.Descriptor instead.
 func (*DeleteJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{21}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{23}
 }
 
 var File_opsdeck_replication_v1_jobs_proto protoreflect.FileDescriptor
@@ -1782,19 +1902,28 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
-	"\x11ResumeJobResponse\"v\n" +
+	"\x11ResumeJobResponse\"\xfb\x01\n" +
+	"\x16DecideStatementRequest\x121\n" +
+	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x06job_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x124\n" +
+	"\bposition\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x18\xd8\x042\x0e^[^:]+:[0-9]+$R\bposition\x12,\n" +
+	"\x06action\x18\x04 \x01(\tB\x14\xbaH\x11r\x0fR\x04skipR\areplaceR\x06action\x12'\n" +
+	"\tstatement\x18\x05 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\tstatement\"\x19\n" +
+	"\x17DecideStatementResponse\"v\n" +
 	"\x10DeleteJobRequest\x12?\n" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
-	"\x11DeleteJobResponse2\xdb\a\n" +
+	"\x11DeleteJobResponse2\x92\t\n" +
 	"\n" +
 	"JobService\x12\xa7\x01\n" +
 	"\tCreateJob\x12(.opsdeck.replication.v1.CreateJobRequest\x1a).opsdeck.replication.v1.CreateJobResponse\"E\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/create\x82\xd3\xe4\x93\x02 :\x03job\"\x19/v2/job/{job_type}/create\x12\x93\x01\n" +
 	"\bListJobs\x12'.opsdeck.replication.v1.ListJobsRequest\x1a(.opsdeck.replication.v1.ListJobsResponse\"4\xca\xf3\x18\x15\x1a\x13/v2/jobs/{job_type}\x82\xd3\xe4\x93\x02\x15\x12\x13/v2/jobs/{job_type}\x12\x99\x01\n" +
 	"\x06GetJob\x12%.opsdeck.replication.v1.GetJobRequest\x1a&.opsdeck.replication.v1.GetJobResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/detail\x82\xd3\xe4\x93\x02\x1b\x12\x19/v2/job/{job_type}/detail\x12\xa0\x01\n" +
 	"\bPauseJob\x12'.opsdeck.replication.v1.PauseJobRequest\x1a(.opsdeck.replication.v1.PauseJobResponse\"A\xca\xf3\x18\x1a\x1a\x18/v2/job/{job_type}/pause\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/job/{job_type}/pause\x12\xa5\x01\n" +
-	"\tResumeJob\x12(.opsdeck.replication.v1.ResumeJobRequest\x1a).opsdeck.replication.v1.ResumeJobResponse\"C\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/resume\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v2/job/{job_type}/resume\x12\xa5\x01\n" +
+	"\tResumeJob\x12(.opsdeck.replication.v1.ResumeJobRequest\x1a).opsdeck.replication.v1.ResumeJobResponse\"C\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/resume\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v2/job/{job_type}/resume\x12\xb4\x01\n" +
+	"\x0fDecideStatement\x12..opsdeck.replication.v1.DecideStatementRequest\x1a/.opsdeck.replication.v1.DecideStatementResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/update\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v2/job/{job_type}/ddl\x12\xa5\x01\n" +
 	"\tDeleteJob\x12(.opsdeck.replication.v1.DeleteJobRequest\x1a).opsdeck.replication.v1.DeleteJobResponse\"C\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/delete\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v2/job/{job_type}/deleteBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
 
 var (
@@ -1809,71 +1938,75 @@ func file_opsdeck_replication_v1_jobs_proto_rawDescGZIP() []byte {
 	return file_opsdeck_replication_v1_jobs_proto_rawDescData
 }
 
-var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_opsdeck_replication_v1_jobs_proto_goTypes = []any{
-	(*CreateJobRequest)(nil),      // 0: opsdeck.replication.v1.CreateJobRequest
-	(*CreateJobResponse)(nil),     // 1: opsdeck.replication.v1.CreateJobResponse
-	(*ListJobsRequest)(nil),       // 2: opsdeck.replication.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),      // 3: opsdeck.replication.v1.ListJobsResponse
-	(*JobSummary)(nil),            // 4: opsdeck.replication.v1.JobSummary
-	(*JobStep)(nil),               // 5: opsdeck.replication.v1.JobStep
-	(*GetJobRequest)(nil),         // 6: opsdeck.replication.v1.GetJobRequest
-	(*GetJobResponse)(nil),        // 7: opsdeck.replication.v1.GetJobResponse
-	(*TaskProfile)(nil),           // 8: opsdeck.replication.v1.TaskProfile
-	(*JobBaseInfo)(nil),           // 9: opsdeck.replication.v1.JobBaseInfo
-	(*TaskNode)(nil),              // 10: opsdeck.replication.v1.TaskNode
-	(*ConnectionInfo)(nil),        // 11: opsdeck.replication.v1.ConnectionInfo
-	(*KafkaConnection)(nil),       // 12: opsdeck.replication.v1.KafkaConnection
-	(*JobSettings)(nil),           // 13: opsdeck.replication.v1.JobSettings
-	(*TaskLog)(nil),               // 14: opsdeck.replication.v1.TaskLog
-	(*TaskEvent)(nil),             // 15: opsdeck.replication.v1.TaskEvent
-	(*PauseJobRequest)(nil),       // 16: opsdeck.replication.v1.PauseJobRequest
-	(*PauseJobResponse)(nil),      // 17: opsdeck.replication.v1.PauseJobResponse
-	(*ResumeJobRequest)(nil),      // 18: opsdeck.replication.v1.ResumeJobRequest
-	(*ResumeJobResponse)(nil),     // 19: opsdeck.replication.v1.ResumeJobResponse
-	(*DeleteJobRequest)(nil),      // 20: opsdeck.replication.v1.DeleteJobRequest
-	(*DeleteJobResponse)(nil),     // 21: opsdeck.replication.v1.DeleteJobResponse
-	(*JobConfig)(nil),             // 22: opsdeck.replication.v1.JobConfig
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*SchemaRule)(nil),            // 24: opsdeck.replication.v1.SchemaRule
-	(*MySQLConnection)(nil),       // 25: opsdeck.replication.v1.MySQLConnection
+	(*CreateJobRequest)(nil),        // 0: opsdeck.replication.v1.CreateJobRequest
+	(*CreateJobResponse)(nil),       // 1: opsdeck.replication.v1.CreateJobResponse
+	(*ListJobsRequest)(nil),         // 2: opsdeck.replication.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),        // 3: opsdeck.replication.v1.ListJobsResponse
+	(*JobSummary)(nil),              // 4: opsdeck.replication.v1.JobSummary
+	(*JobStep)(nil),                 // 5: opsdeck.replication.v1.JobStep
+	(*GetJobRequest)(nil),           // 6: opsdeck.replication.v1.GetJobRequest
+	(*GetJobResponse)(nil),          // 7: opsdeck.replication.v1.GetJobResponse
+	(*TaskProfile)(nil),             // 8: opsdeck.replication.v1.TaskProfile
+	(*JobBaseInfo)(nil),             // 9: opsdeck.replication.v1.JobBaseInfo
+	(*TaskNode)(nil),                // 10: opsdeck.replication.v1.TaskNode
+	(*ConnectionInfo)(nil),          // 11: opsdeck.replication.v1.ConnectionInfo
+	(*KafkaConnection)(nil),         // 12: opsdeck.replication.v1.KafkaConnection
+	(*JobSettings)(nil),             // 13: opsdeck.replication.v1.JobSettings
+	(*TaskLog)(nil),                 // 14: opsdeck.replication.v1.TaskLog
+	(*TaskEvent)(nil),               // 15: opsdeck.replication.v1.TaskEvent
+	(*PauseJobRequest)(nil),         // 16: opsdeck.replication.v1.PauseJobRequest
+	(*PauseJobResponse)(nil),        // 17: opsdeck.replication.v1.PauseJobResponse
+	(*ResumeJobRequest)(nil),        // 18: opsdeck.replication.v1.ResumeJobRequest
+	(*ResumeJobResponse)(nil),       // 19: opsdeck.replication.v1.ResumeJobResponse
+	(*DecideStatementRequest)(nil),  // 20: opsdeck.replication.v1.DecideStatementRequest
+	(*DecideStatementResponse)(nil), // 21: opsdeck.replication.v1.DecideStatementResponse
+	(*DeleteJobRequest)(nil),        // 22: opsdeck.replication.v1.DeleteJobRequest
+	(*DeleteJobResponse)(nil),       // 23: opsdeck.replication.v1.DeleteJobResponse
+	(*JobConfig)(nil),               // 24: opsdeck.replication.v1.JobConfig
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*SchemaRule)(nil),              // 26: opsdeck.replication.v1.SchemaRule
+	(*MySQLConnection)(nil),         // 27: opsdeck.replication.v1.MySQLConnection
 }
 var file_opsdeck_replication_v1_jobs_proto_depIdxs = []int32{
-	22, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
-	22, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
+	24, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
+	24, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
 	4,  // 2: opsdeck.replication.v1.ListJobsResponse.jobs:type_name -> opsdeck.replication.v1.JobSummary
-	23, // 3: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
+	25, // 3: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
 	5,  // 4: opsdeck.replication.v1.JobSummary.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	23, // 5: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
+	25, // 5: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
 	8,  // 6: opsdeck.replication.v1.GetJobResponse.basic_task_profile:type_name -> opsdeck.replication.v1.TaskProfile
 	14, // 7: opsdeck.replication.v1.GetJobResponse.task_logs:type_name -> opsdeck.replication.v1.TaskLog
 	9,  // 8: opsdeck.replication.v1.TaskProfile.job_base_info:type_name -> opsdeck.replication.v1.JobBaseInfo
 	10, // 9: opsdeck.replication.v1.TaskProfile.dtle_node_infos:type_name -> opsdeck.replication.v1.TaskNode
 	11, // 10: opsdeck.replication.v1.TaskProfile.connection_info:type_name -> opsdeck.replication.v1.ConnectionInfo
 	13, // 11: opsdeck.replication.v1.TaskProfile.configuration:type_name -> opsdeck.replication.v1.JobSettings
-	24, // 12: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
-	24, // 13: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
-	23, // 14: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
+	26, // 12: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
+	26, // 13: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
+	25, // 14: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
 	5,  // 15: opsdeck.replication.v1.JobBaseInfo.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	25, // 16: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
-	25, // 17: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	27, // 16: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	27, // 17: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
 	12, // 18: opsdeck.replication.v1.ConnectionInfo.dst_kafka:type_name -> opsdeck.replication.v1.KafkaConnection
 	15, // 19: opsdeck.replication.v1.TaskLog.task_events:type_name -> opsdeck.replication.v1.TaskEvent
-	23, // 20: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
+	25, // 20: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
 	0,  // 21: opsdeck.replication.v1.JobService.CreateJob:input_type -> opsdeck.replication.v1.CreateJobRequest
 	2,  // 22: opsdeck.replication.v1.JobService.ListJobs:input_type -> opsdeck.replication.v1.ListJobsRequest
 	6,  // 23: opsdeck.replication.v1.JobService.GetJob:input_type -> opsdeck.replication.v1.GetJobRequest
 	16, // 24: opsdeck.replication.v1.JobService.PauseJob:input_type -> opsdeck.replication.v1.PauseJobRequest
 	18, // 25: opsdeck.replication.v1.JobService.ResumeJob:input_type -> opsdeck.replication.v1.ResumeJobRequest
-	20, // 26: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
-	1,  // 27: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
-	3,  // 28: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
-	7,  // 29: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
-	17, // 30: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
-	19, // 31: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
-	21, // 32: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
+	20, // 26: opsdeck.replication.v1.JobService.DecideStatement:input_type -> opsdeck.replication.v1.DecideStatementRequest
+	22, // 27: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
+	1,  // 28: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
+	3,  // 29: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
+	7,  // 30: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
+	17, // 31: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
+	19, // 32: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
+	21, // 33: opsdeck.replication.v1.JobService.DecideStatement:output_type -> opsdeck.replication.v1.DecideStatementResponse
+	23, // 34: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name
@@ -1892,7 +2025,7 @@ func file_opsdeck_replication_v1_jobs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_jobs_proto_rawDesc), len(file_opsdeck_replication_v1_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

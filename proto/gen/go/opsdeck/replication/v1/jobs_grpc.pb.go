@@ -19,12 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	JobService_CreateJob_FullMethodName = "/opsdeck.replication.v1.JobService/CreateJob"
-	JobService_ListJobs_FullMethodName  = "/opsdeck.replication.v1.JobService/ListJobs"
-	JobService_GetJob_FullMethodName    = "/opsdeck.replication.v1.JobService/GetJob"
-	JobService_PauseJob_FullMethodName  = "/opsdeck.replication.v1.JobService/PauseJob"
-	JobService_ResumeJob_FullMethodName = "/opsdeck.replication.v1.JobService/ResumeJob"
-	JobService_DeleteJob_FullMethodName = "/opsdeck.replication.v1.JobService/DeleteJob"
+	JobService_CreateJob_FullMethodName       = "/opsdeck.replication.v1.JobService/CreateJob"
+	JobService_ListJobs_FullMethodName        = "/opsdeck.replication.v1.JobService/ListJobs"
+	JobService_GetJob_FullMethodName          = "/opsdeck.replication.v1.JobService/GetJob"
+	JobService_PauseJob_FullMethodName        = "/opsdeck.replication.v1.JobService/PauseJob"
+	JobService_ResumeJob_FullMethodName       = "/opsdeck.replication.v1.JobService/ResumeJob"
+	JobService_DecideStatement_FullMethodName = "/opsdeck.replication.v1.JobService/DecideStatement"
+	JobService_DeleteJob_FullMethodName       = "/opsdeck.replication.v1.JobService/DeleteJob"
 )
 
 // JobServiceClient is the client API for JobService service.
@@ -48,6 +49,10 @@ type JobServiceClient interface {
 	// ResumeJob lets a paused job go on; a job that is not paused is left alone (contract: replication.migration.resume).
 	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	ResumeJob(ctx context.Context, in *ResumeJobRequest, opts ...grpc.CallOption) (*ResumeJobResponse, error)
+	// DecideStatement tells a job what to do about the statement that it stands at: one that it cannot read, rename or execute. It is carried
+	// out once, and is kept with the name of who decided. Who may update a job may decide. It is not part of the contract.
+	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_NOT_STOPPED.
+	DecideStatement(ctx context.Context, in *DecideStatementRequest, opts ...grpc.CallOption) (*DecideStatementResponse, error)
 	// DeleteJob stops a job and removes it with all it remembered, also on the target (contract:
 	// replication.migration.delete). Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	DeleteJob(ctx context.Context, in *DeleteJobRequest, opts ...grpc.CallOption) (*DeleteJobResponse, error)
@@ -111,6 +116,16 @@ func (c *jobServiceClient) ResumeJob(ctx context.Context, in *ResumeJobRequest, 
 	return out, nil
 }
 
+func (c *jobServiceClient) DecideStatement(ctx context.Context, in *DecideStatementRequest, opts ...grpc.CallOption) (*DecideStatementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DecideStatementResponse)
+	err := c.cc.Invoke(ctx, JobService_DecideStatement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, opts ...grpc.CallOption) (*DeleteJobResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteJobResponse)
@@ -142,6 +157,10 @@ type JobServiceServer interface {
 	// ResumeJob lets a paused job go on; a job that is not paused is left alone (contract: replication.migration.resume).
 	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	ResumeJob(context.Context, *ResumeJobRequest) (*ResumeJobResponse, error)
+	// DecideStatement tells a job what to do about the statement that it stands at: one that it cannot read, rename or execute. It is carried
+	// out once, and is kept with the name of who decided. Who may update a job may decide. It is not part of the contract.
+	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_NOT_STOPPED.
+	DecideStatement(context.Context, *DecideStatementRequest) (*DecideStatementResponse, error)
 	// DeleteJob stops a job and removes it with all it remembered, also on the target (contract:
 	// replication.migration.delete). Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	DeleteJob(context.Context, *DeleteJobRequest) (*DeleteJobResponse, error)
@@ -169,6 +188,9 @@ func (UnimplementedJobServiceServer) PauseJob(context.Context, *PauseJobRequest)
 }
 func (UnimplementedJobServiceServer) ResumeJob(context.Context, *ResumeJobRequest) (*ResumeJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResumeJob not implemented")
+}
+func (UnimplementedJobServiceServer) DecideStatement(context.Context, *DecideStatementRequest) (*DecideStatementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DecideStatement not implemented")
 }
 func (UnimplementedJobServiceServer) DeleteJob(context.Context, *DeleteJobRequest) (*DeleteJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteJob not implemented")
@@ -284,6 +306,24 @@ func _JobService_ResumeJob_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_DecideStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DecideStatementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).DecideStatement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_DecideStatement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).DecideStatement(ctx, req.(*DecideStatementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_DeleteJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteJobRequest)
 	if err := dec(in); err != nil {
@@ -328,6 +368,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResumeJob",
 			Handler:    _JobService_ResumeJob_Handler,
+		},
+		{
+			MethodName: "DecideStatement",
+			Handler:    _JobService_DecideStatement_Handler,
 		},
 		{
 			MethodName: "DeleteJob",

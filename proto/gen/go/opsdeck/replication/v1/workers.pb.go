@@ -194,6 +194,8 @@ type RunReport struct {
 	Stage string `protobuf:"bytes,8,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Done of the full copy in percent.
 	CopiedPercent float64 `protobuf:"fixed64,9,opt,name=copied_percent,json=copiedPercent,proto3" json:"copied_percent,omitempty"`
+	// Position of the statement that the run stands at and that only an operator can decide about, as file:offset; otherwise "".
+	StoppedAt     string `protobuf:"bytes,10,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +291,13 @@ func (x *RunReport) GetCopiedPercent() float64 {
 		return x.CopiedPercent
 	}
 	return 0
+}
+
+func (x *RunReport) GetStoppedAt() string {
+	if x != nil {
+		return x.StoppedAt
+	}
+	return ""
 }
 
 // Something that happened to a task.
@@ -451,8 +460,10 @@ type Assignment struct {
 	// Tells a job from an earlier one of the same name: a UUID given at creation. What the target remembers of another
 	// incarnation is forgotten.
 	Incarnation string `protobuf:"bytes,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// What operators have decided about statements; also of a job that has nothing but its id here.
+	Decisions []*StatementDecision `protobuf:"bytes,5,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	// The job, if it is of the type subscription; then job holds nothing but the id. Passwords are in the clear here, too.
-	Subscription  *SubscriptionConfig `protobuf:"bytes,5,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	Subscription  *SubscriptionConfig `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,11 +526,73 @@ func (x *Assignment) GetIncarnation() string {
 	return ""
 }
 
+func (x *Assignment) GetDecisions() []*StatementDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
 func (x *Assignment) GetSubscription() *SubscriptionConfig {
 	if x != nil {
 		return x.Subscription
 	}
 	return nil
+}
+
+// What to do about a statement of the source.
+type StatementDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it ends in the source's binary log, as file:offset.
+	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// What to execute instead of it; "" to leave it out.
+	Replacement   string `protobuf:"bytes,2,opt,name=replacement,proto3" json:"replacement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementDecision) Reset() {
+	*x = StatementDecision{}
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementDecision) ProtoMessage() {}
+
+func (x *StatementDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementDecision.ProtoReflect.Descriptor instead.
+func (*StatementDecision) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StatementDecision) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *StatementDecision) GetReplacement() string {
+	if x != nil {
+		return x.Replacement
+	}
+	return ""
 }
 
 var File_opsdeck_replication_v1_workers_proto protoreflect.FileDescriptor
@@ -536,7 +609,7 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"datacenter\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
 	"datacenter\x12!\n" +
 	"\aversion\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aversion\x12@\n" +
-	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\"\xa9\x03\n" +
+	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\"\xd2\x03\n" +
 	"\tRunReport\x12!\n" +
 	"\x06job_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12\x14\n" +
@@ -547,7 +620,10 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x06source\x18\x06 \x01(\v2\".opsdeck.replication.v1.TaskStatusR\x06source\x12:\n" +
 	"\x06target\x18\a \x01(\v2\".opsdeck.replication.v1.TaskStatusR\x06target\x12\x1d\n" +
 	"\x05stage\x18\b \x01(\tB\a\xbaH\x04r\x02\x18 R\x05stage\x12%\n" +
-	"\x0ecopied_percent\x18\t \x01(\x01R\rcopiedPercent\"\xcb\x01\n" +
+	"\x0ecopied_percent\x18\t \x01(\x01R\rcopiedPercent\x12'\n" +
+	"\n" +
+	"stopped_at\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xd8\x04R\tstoppedAt\"\xcb\x01\n" +
 	"\bRunEvent\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12'\n" +
 	"\x06target\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
@@ -559,14 +635,18 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x11ReconcileResponse\x12D\n" +
 	"\vassignments\x18\x01 \x03(\v2\".opsdeck.replication.v1.AssignmentR\vassignments\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xf2\x01\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xbb\x02\n" +
 	"\n" +
 	"Assignment\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12'\n" +
 	"\x0fstored_sequence\x18\x03 \x01(\x03R\x0estoredSequence\x12 \n" +
-	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12N\n" +
-	"\fsubscription\x18\x05 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription*l\n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12G\n" +
+	"\tdecisions\x18\x05 \x03(\v2).opsdeck.replication.v1.StatementDecisionR\tdecisions\x12N\n" +
+	"\fsubscription\x18\x06 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription\"Q\n" +
+	"\x11StatementDecision\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
+	"\vreplacement\x18\x02 \x01(\tR\vreplacement*l\n" +
 	"\bRunState\x12\x19\n" +
 	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n" +
@@ -589,7 +669,7 @@ func file_opsdeck_replication_v1_workers_proto_rawDescGZIP() []byte {
 }
 
 var file_opsdeck_replication_v1_workers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_opsdeck_replication_v1_workers_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_opsdeck_replication_v1_workers_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_opsdeck_replication_v1_workers_proto_goTypes = []any{
 	(RunState)(0),                 // 0: opsdeck.replication.v1.RunState
 	(*ReconcileRequest)(nil),      // 1: opsdeck.replication.v1.ReconcileRequest
@@ -597,31 +677,33 @@ var file_opsdeck_replication_v1_workers_proto_goTypes = []any{
 	(*RunEvent)(nil),              // 3: opsdeck.replication.v1.RunEvent
 	(*ReconcileResponse)(nil),     // 4: opsdeck.replication.v1.ReconcileResponse
 	(*Assignment)(nil),            // 5: opsdeck.replication.v1.Assignment
-	(*TaskStatus)(nil),            // 6: opsdeck.replication.v1.TaskStatus
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
-	(*JobConfig)(nil),             // 9: opsdeck.replication.v1.JobConfig
-	(*SubscriptionConfig)(nil),    // 10: opsdeck.replication.v1.SubscriptionConfig
+	(*StatementDecision)(nil),     // 6: opsdeck.replication.v1.StatementDecision
+	(*TaskStatus)(nil),            // 7: opsdeck.replication.v1.TaskStatus
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
+	(*JobConfig)(nil),             // 10: opsdeck.replication.v1.JobConfig
+	(*SubscriptionConfig)(nil),    // 11: opsdeck.replication.v1.SubscriptionConfig
 }
 var file_opsdeck_replication_v1_workers_proto_depIdxs = []int32{
 	2,  // 0: opsdeck.replication.v1.ReconcileRequest.runs:type_name -> opsdeck.replication.v1.RunReport
 	0,  // 1: opsdeck.replication.v1.RunReport.state:type_name -> opsdeck.replication.v1.RunState
 	3,  // 2: opsdeck.replication.v1.RunReport.events:type_name -> opsdeck.replication.v1.RunEvent
-	6,  // 3: opsdeck.replication.v1.RunReport.source:type_name -> opsdeck.replication.v1.TaskStatus
-	6,  // 4: opsdeck.replication.v1.RunReport.target:type_name -> opsdeck.replication.v1.TaskStatus
-	7,  // 5: opsdeck.replication.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
+	7,  // 3: opsdeck.replication.v1.RunReport.source:type_name -> opsdeck.replication.v1.TaskStatus
+	7,  // 4: opsdeck.replication.v1.RunReport.target:type_name -> opsdeck.replication.v1.TaskStatus
+	8,  // 5: opsdeck.replication.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
 	5,  // 6: opsdeck.replication.v1.ReconcileResponse.assignments:type_name -> opsdeck.replication.v1.Assignment
-	8,  // 7: opsdeck.replication.v1.ReconcileResponse.interval:type_name -> google.protobuf.Duration
-	8,  // 8: opsdeck.replication.v1.ReconcileResponse.lease:type_name -> google.protobuf.Duration
-	9,  // 9: opsdeck.replication.v1.Assignment.job:type_name -> opsdeck.replication.v1.JobConfig
-	10, // 10: opsdeck.replication.v1.Assignment.subscription:type_name -> opsdeck.replication.v1.SubscriptionConfig
-	1,  // 11: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
-	4,  // 12: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	9,  // 7: opsdeck.replication.v1.ReconcileResponse.interval:type_name -> google.protobuf.Duration
+	9,  // 8: opsdeck.replication.v1.ReconcileResponse.lease:type_name -> google.protobuf.Duration
+	10, // 9: opsdeck.replication.v1.Assignment.job:type_name -> opsdeck.replication.v1.JobConfig
+	6,  // 10: opsdeck.replication.v1.Assignment.decisions:type_name -> opsdeck.replication.v1.StatementDecision
+	11, // 11: opsdeck.replication.v1.Assignment.subscription:type_name -> opsdeck.replication.v1.SubscriptionConfig
+	1,  // 12: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
+	4,  // 13: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
+	13, // [13:14] is the sub-list for method output_type
+	12, // [12:13] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_workers_proto_init() }
@@ -638,7 +720,7 @@ func file_opsdeck_replication_v1_workers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_workers_proto_rawDesc), len(file_opsdeck_replication_v1_workers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
