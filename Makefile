@@ -40,8 +40,9 @@ test: setup ## run every test, race detector on
 	go test -race -timeout 20m $(PACKAGES)
 
 .PHONY: test-interop
-test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once)
+test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once), and to Apache Kafka (needs Java, Maven, kcat)
 	deploy/scripts/interop.sh
+	deploy/scripts/interop-kafka.sh
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s) each

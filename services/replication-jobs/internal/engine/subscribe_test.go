@@ -27,7 +27,7 @@ type subscribed struct {
 
 func newSubscribed(t testing.TB) *subscribed {
 	t.Helper()
-	return &subscribed{source: mysqltest.Start(t, 1, "--binlog-row-metadata=FULL"), brokers: kafkatest.Start(t).ListenAddrs()}
+	return &subscribed{source: mysqltest.Start(t, 1, "--binlog-row-metadata=FULL"), brokers: kafkatest.Brokers(t)}
 }
 
 // job writes a schema to topics that begin with the job's name.

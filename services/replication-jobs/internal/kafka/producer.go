@@ -73,6 +73,7 @@ func Open(ctx context.Context, cfg Config, job Job) (*Producer, *State, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessage)), kgo.MaxBufferedBytes(max(bufferBytes, 2*cfg.MaxMessage)),
 		kgo.MaxBufferedRecords(bufferRecords), kgo.ProducerLinger(linger),
+		kgo.UnknownTopicRetries(-1), // a topic was made just before, and not all brokers know it yet
 	)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("kafka %s: %w", cfg.Addr(), err)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +41,18 @@ func Start(t testing.TB, options ...kfake.Opt) *Cluster {
 	c.options = append(c.options, kfake.Ports(port))
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// brokersVariable names brokers of a real cluster: an empty one, whose topics have four partitions.
+const brokersVariable = "OPSDECK_TEST_KAFKA"
+
+// Brokers returns the brokers of a new cluster, or those that the environment names.
+func Brokers(t testing.TB) []string {
+	t.Helper()
+	if named := os.Getenv(brokersVariable); named != "" {
+		return strings.Split(named, ",")
+	}
+	return Start(t).ListenAddrs()
 }
 
 func (c *Cluster) open(t testing.TB) {
