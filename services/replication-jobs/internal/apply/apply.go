@@ -41,6 +41,8 @@ type Config struct {
 	// Start is the position that the stream starts behind.
 	Start   mysql.Position
 	Mapping *mapping.Mapping
+	// SystemZone is the source's own time zone as an offset, such as +02:00, for definitions of sessions that used it.
+	SystemZone string
 	// Handover says how to treat what a copy has seen already; nil when there is nothing to mind.
 	Handover *progress.Handover
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.

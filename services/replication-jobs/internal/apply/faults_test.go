@@ -199,11 +199,14 @@ func TestDefinitionsOfOtherSessions(t *testing.T) {
 	j := newJob(t, "sessions")
 	j.write(t, "SET NAMES gbk", "CREATE TABLE `\xd3\xc3\xbb\xa7` (`\xb1\xe0` INT PRIMARY KEY, v VARCHAR(10) CHARACTER SET gbk DEFAULT '\xd6\xd0\xce\xc4') COMMENT '\xb1\xed'",
 		"INSERT INTO `\xd3\xc3\xbb\xa7` (`\xb1\xe0`) VALUES (1)", "SET NAMES utf8mb4", "SET sql_mode = 'ANSI_QUOTES'", `CREATE TABLE "quoted" ("a" INT DEFAULT 1)`,
-		"SET sql_mode = ''", "CREATE TABLE lenient (d DATE NOT NULL DEFAULT '0000-00-00')")
+		"SET sql_mode = ''", "CREATE TABLE lenient (d DATE NOT NULL DEFAULT '0000-00-00')",
+		"SET time_zone = '+05:30'", "CREATE TABLE zoned (a TIMESTAMP NOT NULL DEFAULT '2024-01-01 12:00:00')", "SET time_zone = 'SYSTEM'",
+		"ALTER TABLE zoned ADD b TIMESTAMP NOT NULL DEFAULT '2024-01-01 12:00:00'", "SET time_zone = '+00:00'")
 	j.converge(t)
 	const definitions = "SELECT GROUP_CONCAT(column_name, ':', IFNULL(column_default, '-') ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema = 'sessions'"
 	require.Contains(t, value(t, j.target, definitions), "编")
 	require.Equal(t, value(t, j.source, definitions), value(t, j.target, definitions))
+	require.Contains(t, value(t, j.target, definitions), "2024-01-01 06:30:00")
 }
 
 // Not parallel: it changes how the source logs every ALTER TABLE.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -30,7 +31,7 @@ func (a *Applier) connect(ctx context.Context) (*mysql.Conn, error) {
 // prepareSession sets what rows need. Constraints between tables and checks were enforced by the source; statements that must
 // cascade switch foreign keys on for themselves.
 func prepareSession(conn *mysql.Conn) error {
-	settings := "SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, collation_server = DEFAULT"
+	settings := "SET SESSION sql_mode = '" + sessionMode + "', foreign_key_checks = 0, unique_checks = 1, collation_server = DEFAULT, time_zone = '+00:00'"
 	if conn.Flavor.Name() == gomysql.MariaDBFlavor {
 		settings += ", tx_isolation = 'READ-COMMITTED', check_constraint_checks = 0"
 	} else {
@@ -71,6 +72,15 @@ func (e *executor) imitate(s binlog.Session, schema string) error {
 	if s.HasCharset && known {
 		if _, err := e.conn.Execute(fmt.Sprintf("SET SESSION character_set_client = %d, collation_connection = %d, collation_server = %d",
 			s.ClientCharset, s.ConnectionCollation, s.ServerCollation)); err != nil {
+			return err
+		}
+	}
+	if s.TimeZone != "" {
+		zone := s.TimeZone
+		if zone == "SYSTEM" {
+			zone = cmp.Or(e.applier.cfg.SystemZone, "+00:00")
+		}
+		if _, err := e.conn.Execute("SET SESSION time_zone = " + string(mysql.AppendString(nil, []byte(zone)))); err != nil {
 			return err
 		}
 	}

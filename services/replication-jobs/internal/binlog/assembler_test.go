@@ -182,7 +182,7 @@ func TestSession(t *testing.T) {
 	}
 	s := parseSession("x", vars)
 	require.Equal(t, Session{
-		Schema: "x", SQLMode: 0x200004, HasSQLMode: true, HasCharset: true, ClientCharset: 28, ConnectionCollation: 28, ServerCollation: 8,
+		Schema: "x", SQLMode: 0x200004, HasSQLMode: true, HasCharset: true, ClientCharset: 28, ConnectionCollation: 28, ServerCollation: 8, TimeZone: "SYSTEM",
 	}, s)
 	require.True(t, s.ANSIQuotes())
 }

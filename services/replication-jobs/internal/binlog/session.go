@@ -14,6 +14,8 @@ type Session struct {
 	HasSQLMode, HasCharset bool
 	// ClientCharset, ConnectionCollation and ServerCollation are collation ids.
 	ClientCharset, ConnectionCollation, ServerCollation uint16
+	// TimeZone is that of the session, "SYSTEM" for the server's; empty where it did not matter.
+	TimeZone string
 }
 
 // ansiQuotes is MODE_ANSI_QUOTES of sql_mode.
@@ -54,6 +56,8 @@ func parseSession(schema string, vars []byte) Session {
 			s.ConnectionCollation = binary.LittleEndian.Uint16(rest[2:])
 			s.ServerCollation = binary.LittleEndian.Uint16(rest[4:])
 			s.HasCharset = true
+		case statusTimeZone:
+			s.TimeZone = string(rest[1:n])
 		}
 		vars = rest[n:]
 	}

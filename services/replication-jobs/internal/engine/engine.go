@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -195,59 +194,6 @@ func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 	return copied.Start(), nil
 }
 
-// chooseStart returns the position that a job without a copy starts at, the one it names or else the source's current one, and the tables
-// that it maps there.
-func (r *run) chooseStart() (mysql.Position, mapping.Change, error) {
-	var start mysql.Position
-	var err error
-	if r.job.StartGTID == "" {
-		if start, err = r.source.Flavor.CurrentPosition(r.source); err != nil {
-			return start, mapping.Change{}, err
-		}
-	} else {
-		if _, err := r.source.Flavor.ParseGTIDSet(r.job.StartGTID); err != nil {
-			return start, mapping.Change{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
-		}
-		start.GTIDSet = r.job.StartGTID
-	}
-	tables, err := mysql.LoadTables(r.source, r.mapping.Table)
-	if err != nil {
-		return start, mapping.Change{}, err
-	}
-	if err := fullcopy.CheckChosen(r.source, r.job.Source.Addr(), r.mapping, tables); err != nil {
-		return start, mapping.Change{}, err
-	}
-	mapped, err := r.mapping.Tables(tables)
-	if err != nil {
-		return start, mapping.Change{}, err
-	}
-	return start, mapping.Change{Come: mapped}, r.checkFilters(tables, mapped)
-}
-
-// checkFilters compares the columns that filters use with those of the target.
-func (r *run) checkFilters(tables []*mysql.Table, mapped []mapping.Table) error {
-	for i, m := range mapped {
-		rows, err := r.mapping.Rows(m.Source, tables[i].Columns)
-		if err != nil {
-			return err
-		}
-		if rows == nil {
-			continue
-		}
-		if err := rows.CheckKey(tables[i]); err != nil {
-			return err
-		}
-		there, err := mysql.LoadTable(r.target, m.Target.Schema, m.Target.Table)
-		if err != nil {
-			return err
-		}
-		if err := rows.CheckTarget(there.Columns); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and
 // the last of them makes it whole.
 func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress.Copy, stream streamer) error {
@@ -287,6 +233,10 @@ func reached(flavor mysql.Flavor, p mysql.Position, goal mysql.Point) bool {
 
 // stream applies the binary log from start on until ctx ends.
 func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress.Copy) error {
+	zone, err := systemZone(r.source)
+	if err != nil {
+		return err
+	}
 	handover, err := copied.Handover(r.source.Flavor)
 	if err != nil {
 		return err
@@ -298,7 +248,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)
@@ -310,25 +260,6 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 		return cmp.Or(stream.Err(), context.Cause(ctx), errStreamEnded)
 	})
 	return group.Wait()
-}
-
-// queue is how many transactions may wait to be applied.
-func (r *run) queue() int { return max(r.job.QueueSize, minQueue) }
-
-// open begins to read the binary log behind start.
-func (r *run) open(ctx context.Context, start mysql.Position) (*binlog.Stream, error) {
-	missing, err := r.source.Flavor.Missing(r.source, start)
-	if err != nil {
-		return nil, err
-	}
-	if missing != "" {
-		return nil, &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
-	}
-	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
-	return binlog.Open(ctx, binlog.Config{
-		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(),
-		Metadata: r.job.Subscription != nil, Logger: r.log,
-	})
 }
 
 // watch asks the target now and then whether it is there: while nothing changes at the source nobody else does.

@@ -116,23 +116,6 @@ func keyOf(snap *fullcopy.Snapshot, session int, t *mysql.Table) ([]int, error) 
 	return key, nil
 }
 
-// expression reads a column in the form in which the log has it.
-func expression(c mysql.Column) string {
-	name := mysql.QuoteIdent(c.Name)
-	switch c.DataType {
-	case "float":
-		// The text of a FLOAT has six digits; that of the product, a DOUBLE, has all.
-		return name + " * 1e0"
-	case "enum", "set":
-		return "CAST(" + name + " AS UNSIGNED)"
-	case "uuid", "inet6":
-		return "CAST(" + name + " AS BINARY(16))"
-	case "inet4":
-		return "CAST(" + name + " AS BINARY(4))"
-	}
-	return name
-}
-
 // rowReader turns the rows of one table into chunks.
 type rowReader struct {
 	ctx    context.Context //nolint:containedctx // that of one table; the callback of the driver has none
@@ -189,21 +172,6 @@ func (r *rowReader) flush() error {
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)
 	}
-}
-
-// value is a value as the log has it.
-func value(v *gomysql.FieldValue) any {
-	switch v.Type {
-	case gomysql.FieldValueTypeNull:
-		return nil
-	case gomysql.FieldValueTypeUnsigned:
-		return v.AsUint64()
-	case gomysql.FieldValueTypeSigned:
-		return v.AsInt64()
-	case gomysql.FieldValueTypeFloat:
-		return v.AsFloat64()
-	}
-	return v.AsString()
 }
 
 // tellDefinitions writes a message for each table that no earlier snapshot has seen as it is now.

@@ -182,6 +182,15 @@ func (c *Copier) record(ctx context.Context, snap *fullcopy.Snapshot, tasks []*t
 	if err != nil {
 		return err
 	}
+	topics := make([]string, len(tasks))
+	for i, t := range tasks {
+		if topics[i], err = c.cfg.Topics.Of(t.table.Schema, t.table.Name); err != nil {
+			return err
+		}
+	}
+	if err := c.cfg.Producer.Prepare(ctx, topics); err != nil {
+		return err
+	}
 	if err := c.tellDefinitions(ctx, snap, tasks); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (p *Producer) claim(ctx context.Context) (*State, error) {
 	if err := p.client.Ping(asking); err != nil {
 		return nil, p.cfg.explain(ctx, err)
 	}
-	if err := p.ensure(ctx, p.job.ProgressTopic(), 1, progressConfig); err != nil {
+	if err := p.ensure(ctx, 1, progressConfig, p.job.ProgressTopic()); err != nil {
 		return nil, err
 	}
 	mark := rand.Text()
@@ -121,7 +121,7 @@ func (p *Producer) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("a message about %s for topic %s takes %d bytes, more than kafka_max_message_bytes allows (%d): raise it, and the topic's max.message.bytes",
 			m.About, m.Topic, size, p.cfg.MaxMessage)
 	}
-	if err := p.ensure(ctx, m.Topic, byBroker, nil); err != nil {
+	if err := p.ensure(ctx, byBroker, nil, m.Topic); err != nil {
 		return err
 	}
 	r := &kgo.Record{Topic: m.Topic, Key: m.Key, Value: m.Value, Timestamp: m.Time}

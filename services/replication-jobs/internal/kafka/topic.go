@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,21 +19,41 @@ var progressConfig = map[string]*string{
 	"cleanup.policy": kadm.StringPtr("compact"), "segment.bytes": kadm.StringPtr("4194304"), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
 }
 
-// ensure creates a topic unless it is there. One that somebody has made beforehand is used as it is.
-func (p *Producer) ensure(ctx context.Context, topic string, partitions int32, config map[string]*string) error {
-	if p.topics[topic] {
+// maxTopics bounds how many topics one request creates.
+const maxTopics = 50
+
+// Prepare creates those of the topics that are missing, many at a time: each alone would take its time.
+func (p *Producer) Prepare(ctx context.Context, topics []string) error {
+	topics = slices.Compact(slices.Sorted(slices.Values(topics)))
+	for some := range slices.Chunk(topics, maxTopics) {
+		if err := p.ensure(ctx, byBroker, nil, some...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure creates topics unless they are there. One that somebody has made beforehand is used as it is.
+func (p *Producer) ensure(ctx context.Context, partitions int32, config map[string]*string, topics ...string) error {
+	topics = slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return p.topics[topic] })
+	if len(topics) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errUnanswered)
 	defer cancel()
-	created, err := p.admin.CreateTopic(ctx, partitions, byBroker, config, topic)
-	if err = errors.Join(err, created.Err); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		known, lookErr := p.admin.ListTopics(ctx, topic)
-		if lookErr != nil || !known.Has(topic) { // it may be there, and only the right to create it missing
-			return fmt.Errorf("create topic %s: %w", topic, p.cfg.explain(ctx, err))
-		}
+	created, err := p.admin.CreateTopics(ctx, partitions, byBroker, config, topics...)
+	if err != nil {
+		return p.cfg.explain(ctx, fmt.Errorf("create topics: %w", err))
 	}
-	p.topics[topic] = true
+	for _, topic := range topics {
+		if err := created[topic].Err; err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			known, lookErr := p.admin.ListTopics(ctx, topic)
+			if lookErr != nil || !known.Has(topic) { // it may be there, and only the right to create it missing
+				return fmt.Errorf("create topic %s: %w", topic, p.cfg.explain(ctx, err))
+			}
+		}
+		p.topics[topic] = true
+	}
 	return nil
 }
 
