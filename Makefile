@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-MODULES := proto pkg services/auth services/replication-jobs gateway deploy/standalone
+MODULES := proto pkg services/auth services/dns services/replication-jobs gateway deploy/standalone
 TOOLS   := $(CURDIR)/bin/tools
 GOLINT  := $(TOOLS)/golangci-lint
 BUF     := $(TOOLS)/buf
@@ -24,7 +24,8 @@ setup: ## install the servers that opsdeck runs and tests with (apt, as root)
 .PHONY: build
 build: ## build the opsdeck binary and the services' own into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./deploy/standalone/cmd/opsdeck ./gateway/cmd/gateway \
-		./services/auth/cmd/auth ./services/replication-jobs/cmd/replication-jobs ./services/replication-jobs/cmd/worker
+		./services/auth/cmd/auth ./services/replication-jobs/cmd/replication-jobs ./services/replication-jobs/cmd/worker \
+		./services/dns/cmd/opsdeck-bind-agent
 
 .PHONY: demo
 demo: setup build ## migrate a live database in front of your eyes, then leave nothing running

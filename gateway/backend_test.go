@@ -24,11 +24,22 @@ import (
 
 // backend stands in for the services: real gRPC with the real interceptors, and answers that a test chooses.
 type backend struct {
+	authv1.UnimplementedApplicationGrantServiceServer
+	authv1.UnimplementedCookieServiceServer
+	authv1.UnimplementedExchangeServiceServer
+	authv1.UnimplementedGrantAuditServiceServer
+	authv1.UnimplementedHostGrantServiceServer
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedMenuServiceServer
+	authv1.UnimplementedOidcServiceServer
+	authv1.UnimplementedPermissionServiceServer
+	authv1.UnimplementedRecoveryServiceServer
+	authv1.UnimplementedRefreshServiceServer
 	authv1.UnimplementedRoleServiceServer
+	authv1.UnimplementedSecondFactorServiceServer
 	authv1.UnimplementedSessionServiceServer
 	authv1.UnimplementedTenantServiceServer
+	authv1.UnimplementedTokenServiceServer
 	authv1.UnimplementedUserServiceServer
 	replicationv1.UnimplementedJobServiceServer
 	replicationv1.UnimplementedMonitorServiceServer
@@ -38,6 +49,7 @@ type backend struct {
 	address string
 	token   string // of platform/admin
 	public  ed25519.PublicKey
+	private ed25519.PrivateKey
 
 	mu      sync.Mutex
 	handle  map[string]handler // by method name
@@ -89,17 +101,28 @@ func newBackend(t *testing.T) *backend {
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
 	require.NoError(t, err)
-	b := &backend{address: "unix://" + socket, token: token, public: public, handle: map[string]handler{}}
+	b := &backend{address: "unix://" + socket, token: token, public: public, private: private, handle: map[string]handler{}}
 	server, err := rpc.NewServer(rpc.ServerConfig{
 		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Keys: key{public}, Timeout: 10 * time.Second, MaxMessage: 4 << 20,
 		Health: func(context.Context) error { b.mu.Lock(); defer b.mu.Unlock(); return b.healthy },
 	})
 	require.NoError(t, err)
+	authv1.RegisterApplicationGrantServiceServer(server, b)
+	authv1.RegisterCookieServiceServer(server, b)
+	authv1.RegisterExchangeServiceServer(server, b)
+	authv1.RegisterGrantAuditServiceServer(server, b)
+	authv1.RegisterHostGrantServiceServer(server, b)
 	authv1.RegisterKeyServiceServer(server, b)
 	authv1.RegisterMenuServiceServer(server, b)
+	authv1.RegisterOidcServiceServer(server, b)
+	authv1.RegisterPermissionServiceServer(server, b)
+	authv1.RegisterRecoveryServiceServer(server, b)
+	authv1.RegisterRefreshServiceServer(server, b)
 	authv1.RegisterRoleServiceServer(server, b)
+	authv1.RegisterSecondFactorServiceServer(server, b)
 	authv1.RegisterSessionServiceServer(server, b)
 	authv1.RegisterTenantServiceServer(server, b)
+	authv1.RegisterTokenServiceServer(server, b)
 	authv1.RegisterUserServiceServer(server, b)
 	replicationv1.RegisterJobServiceServer(server, b)
 	replicationv1.RegisterMonitorServiceServer(server, b)
@@ -130,6 +153,22 @@ func (b *backend) Login(ctx context.Context, r *authv1.LoginRequest) (*authv1.Lo
 
 func (b *backend) GetCurrentUser(ctx context.Context, r *authv1.GetCurrentUserRequest) (*authv1.GetCurrentUserResponse, error) {
 	return answer[*authv1.GetCurrentUserResponse](ctx, b, "GetCurrentUser", r)
+}
+
+func (b *backend) ChangePassword(ctx context.Context, r *authv1.ChangePasswordRequest) (*authv1.ChangePasswordResponse, error) {
+	return answer[*authv1.ChangePasswordResponse](ctx, b, "ChangePassword", r)
+}
+
+func (b *backend) ForgetPassword(ctx context.Context, r *authv1.ForgetPasswordRequest) (*authv1.ForgetPasswordResponse, error) {
+	return answer[*authv1.ForgetPasswordResponse](ctx, b, "ForgetPassword", r)
+}
+
+func (b *backend) StartOidcLogin(ctx context.Context, r *authv1.StartOidcLoginRequest) (*authv1.StartOidcLoginResponse, error) {
+	return answer[*authv1.StartOidcLoginResponse](ctx, b, "StartOidcLogin", r)
+}
+
+func (b *backend) FinishOidcLogin(ctx context.Context, r *authv1.FinishOidcLoginRequest) (*authv1.FinishOidcLoginResponse, error) {
+	return answer[*authv1.FinishOidcLoginResponse](ctx, b, "FinishOidcLogin", r)
 }
 
 func (b *backend) CreateJob(ctx context.Context, r *replicationv1.CreateJobRequest) (*replicationv1.CreateJobResponse, error) {

@@ -18,11 +18,22 @@ import (
 func backends(cfg Config) []relay.Backend {
 	return []relay.Backend{
 		{Name: "auth", Address: cfg.Auth, Services: []relay.Service{
-			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
+			{Name: authv1.AppKeyService_ServiceDesc.ServiceName, Register: authv1.RegisterAppKeyServiceHandler},
+			{Name: authv1.ApplicationGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterApplicationGrantServiceHandler},
+			{Name: authv1.CookieService_ServiceDesc.ServiceName, Register: authv1.RegisterCookieServiceHandler},
+			{Name: authv1.GrantAuditService_ServiceDesc.ServiceName, Register: authv1.RegisterGrantAuditServiceHandler},
+			{Name: authv1.HostGrantService_ServiceDesc.ServiceName, Register: authv1.RegisterHostGrantServiceHandler},
 			{Name: authv1.MenuService_ServiceDesc.ServiceName, Register: authv1.RegisterMenuServiceHandler},
+			{Name: authv1.OidcService_ServiceDesc.ServiceName, Register: authv1.RegisterOidcServiceHandler},
+			{Name: authv1.RecoveryService_ServiceDesc.ServiceName, Register: authv1.RegisterRecoveryServiceHandler},
+			{Name: authv1.RefreshService_ServiceDesc.ServiceName, Register: authv1.RegisterRefreshServiceHandler},
 			{Name: authv1.RoleService_ServiceDesc.ServiceName, Register: authv1.RegisterRoleServiceHandler},
+			{Name: authv1.SecondFactorService_ServiceDesc.ServiceName, Register: authv1.RegisterSecondFactorServiceHandler},
+			{Name: authv1.SessionService_ServiceDesc.ServiceName, Register: authv1.RegisterSessionServiceHandler},
 			{Name: authv1.TenantService_ServiceDesc.ServiceName, Register: authv1.RegisterTenantServiceHandler},
+			{Name: authv1.TokenService_ServiceDesc.ServiceName, Register: authv1.RegisterTokenServiceHandler},
 			{Name: authv1.UserService_ServiceDesc.ServiceName, Register: authv1.RegisterUserServiceHandler},
+			{Name: authv1.PermissionService_ServiceDesc.ServiceName, Register: authv1.RegisterPermissionServiceHandler},
 		}},
 		{Name: "replication-jobs", Address: cfg.ReplicationJobs, Services: []relay.Service{
 			{Name: replicationv1.JobService_ServiceDesc.ServiceName, Register: replicationv1.RegisterJobServiceHandler},

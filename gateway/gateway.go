@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/gateway/internal/edge"
 	"github.com/opsdeck/opsdeck/gateway/internal/relay"
+	"github.com/opsdeck/opsdeck/gateway/internal/signin"
 	"github.com/opsdeck/opsdeck/gateway/internal/swagger"
 )
 
@@ -90,7 +92,11 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 	}
 	defer hangUp()
 	keys := authn.NewRemoteKeys(authv1.NewKeyServiceClient(backends[0].Conn)) // auth is the first
-	calls, err := relay.New(ctx, rt.Log, backends, relay.Door{Verifier: authn.NewVerifier(keys)})
+	door, err := doorOf(cfg, keys, authv1.NewExchangeServiceClient(backends[0].Conn))
+	if err != nil {
+		return err
+	}
+	calls, err := relay.New(ctx, rt.Log, backends, door)
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,8 @@ func Serve(ctx context.Context, rt *app.Runtime, cfg Config, listener net.Listen
 		Log: rt.Log, Metrics: rt.Metrics, MaxBody: cfg.MaxBody, MaxRequests: cfg.MaxRequests, Timeout: cfg.RequestTimeout,
 		Trusted: cfg.TrustedProxies, Origins: cfg.Origins, TLS: cfg.CertFile != "",
 	}
-	handler, err := edge.Wrap(limits, besides(edge.Limit(limits, calls), pages(backends)))
+	providers := signin.NewProvider(authv1.NewOidcServiceClient(backends[0].Conn), limits.TLS)
+	handler, err := edge.Wrap(limits, besides(edge.Limit(limits, calls), edge.Limit(limits, providers), pages(backends)))
 	if err != nil {
 		return err
 	}
@@ -141,16 +148,22 @@ func pages(backends []relay.Backend) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", alive())
 	mux.Handle("GET /readyz", ready(backends))
+	signin.RegisterReset(mux)
 	swagger.Register(mux)
 	return mux
 }
 
-// besides sends a request to the pages or to the calls. http.ServeMux does not see calls: it would redirect some of them.
-func besides(calls, pages http.Handler) http.Handler {
+// besides sends a request to the pages, to the sign-in by providers, or to the calls. http.ServeMux does not see calls: it would
+// redirect some of them.
+func besides(calls, providers, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/", path == "/healthz", path == "/readyz", path == "/openapi.json", path == "/swagger", strings.HasPrefix(path, "/swagger/"):
 			pages.ServeHTTP(w, r)
+		case slices.Contains(signin.ResetPaths, path):
+			pages.ServeHTTP(w, r)
+		case signin.Takes(path):
+			providers.ServeHTTP(w, r)
 		default:
 			calls.ServeHTTP(w, r)
 		}

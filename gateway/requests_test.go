@@ -174,7 +174,7 @@ func TestOnlyWhatACallNeedsBecomesMetadata(t *testing.T) {
 	require.Equal(t, []string{"127.0.0.1"}, md.Get("x-client-address"))
 	for name := range md {
 		require.Contains(t, []string{
-			":authority", "authorization", "x-request-id", "x-client-address", "content-type", "user-agent", "grpc-accept-encoding", "traceparent",
+			":authority", "authorization", "x-request-id", "x-client-address", "x-client-agent-bin", "content-type", "user-agent", "grpc-accept-encoding", "traceparent",
 		}, name)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/services/auth"
+	"github.com/opsdeck/opsdeck/services/dns/bindagent"
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/worker"
 )
@@ -32,6 +33,7 @@ what joins its parts to each other (addresses, database URLs, NATS, keys).
 		{"auth", auth.Config{}},
 		{"replication-jobs (manager)", replication.Config{}},
 		{"replication worker node", worker.Config{}},
+		{"opsdeck-bind-agent (beside BIND)", bindagent.Config{}},
 	} {
 		if _, err := fmt.Fprintf(w, "\n## %s\n\n", section.title); err != nil {
 			return err

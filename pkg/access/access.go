@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -23,8 +24,8 @@ var standard = []protoreflect.FullName{
 	"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 }
 
-// Rules holds the rule of every method of a server, by full method name ("/package.Service/Method").
-type Rules map[string]*accessv1.Rule
+// Rules holds every method of a server by its full name ("/package.Service/Method").
+type Rules map[string]Method
 
 // RulesOf collects the rules of all methods that a server serves. It fails when a method has none: a method nobody thought
 // about must not be reachable.
@@ -37,9 +38,7 @@ func RulesOf(services map[string]grpc.ServiceInfo) (Rules, error) {
 			missing = append(missing, err)
 			continue
 		}
-		for method, rule := range found {
-			rules[method] = rule
-		}
+		maps.Copy(rules, found)
 	}
 	return rules, errors.Join(missing...)
 }
@@ -59,7 +58,7 @@ func serviceRules(name protoreflect.FullName) (Rules, error) {
 		method := service.Methods().Get(i)
 		full := fmt.Sprintf("/%s/%s", name, method.Name())
 		if slices.Contains(standard, name) {
-			rules[full] = &accessv1.Rule{Caller: &accessv1.Rule_Public{Public: true}}
+			rules[full] = Method{rule: &accessv1.Rule{Caller: &accessv1.Rule_Public{Public: true}}}
 			continue
 		}
 		rule, err := RuleOf(method)
@@ -67,7 +66,7 @@ func serviceRules(name protoreflect.FullName) (Rules, error) {
 			missing = append(missing, err)
 			continue
 		}
-		rules[full] = rule
+		rules[full] = Method{rule: rule, reads: reads(method), module: moduleOfPackage(method.ParentFile().Package())}
 	}
 	return rules, errors.Join(missing...)
 }
@@ -99,9 +98,10 @@ func says(rule *accessv1.Rule) bool {
 
 // Authorize checks the caller in ctx against the rule of a method and returns the context for the method, which carries the
 // decision. The request is nil for a stream that has not sent one yet. Without a decider a token is believed until it expires, and
-// only the role admin holds rights. Errors: UNAUTHENTICATED, FORBIDDEN, and those of the decider.
+// only the role admin holds rights. Errors: UNAUTHENTICATED, FORBIDDEN, READ_ONLY_TOKEN, OUT_OF_TOKEN_SCOPE, and those of the decider.
 func (r Rules) Authorize(ctx context.Context, decider Decider, method string, request any) (context.Context, error) {
-	rule, ok := r[method]
+	declared, ok := r[method]
+	rule := declared.rule
 	if !ok {
 		return ctx, fault.Denied("FORBIDDEN", "method %s has no access rule", method)
 	}
@@ -118,7 +118,10 @@ func (r Rules) Authorize(ctx context.Context, decider Decider, method string, re
 	if caller.Service != "" || rule.GetServices() != nil {
 		return ctx, fault.Denied("FORBIDDEN", "%s may not call %s", caller.Name(), method)
 	}
-	need := needOf(rule, request)
+	need, err := declared.limited(caller, method, needOf(rule, request))
+	if err != nil {
+		return ctx, err
+	}
 	decision, err := decide(ctx, decider, caller, need.rights())
 	if err != nil {
 		return ctx, err
@@ -136,6 +139,6 @@ func decide(ctx context.Context, decider Decider, caller authn.Principal, rights
 	if caller.Role != authn.AdminRole {
 		return Decision{Scope: Scope{EveryTenant: caller.IsPlatform()}}, nil
 	}
-	held := slices.DeleteFunc(slices.Clone(rights), func(right string) bool { return right == platform && !caller.IsPlatform() })
+	held := slices.DeleteFunc(slices.Clone(rights), func(right string) bool { return right == PlatformRight && !caller.IsPlatform() })
 	return Decision{Held: held, Scope: Scope{All: true, EveryTenant: caller.IsPlatform()}}, nil
 }

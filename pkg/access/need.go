@@ -14,8 +14,11 @@ import (
 // MenuPrefix begins the right to a menu action; the action's uri follows.
 const MenuPrefix = "menu:"
 
-// platform is the right of the users of the tenant platform, whatever their role.
-const platform = "platform"
+// AdminRight is the right of who has the role admin.
+const AdminRight = "admin"
+
+// PlatformRight is the right of the users of the tenant platform, whatever their role.
+const PlatformRight = "platform"
 
 // byRow is the right that a method decides by itself, row by row.
 const byRow = "row"

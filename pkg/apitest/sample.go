@@ -41,6 +41,9 @@ func (s Sample) message(m protoreflect.MessageDescriptor, depth int) map[string]
 // field returns a value for a field; nil for none.
 func (s Sample) field(field protoreflect.FieldDescriptor, depth int) any {
 	if known, ok := s.Known[string(field.Name())]; ok {
+		if field.Kind() == protoreflect.StringKind && !field.IsList() {
+			return fmt.Sprint(known) // an id may be a number here and a text there
+		}
 		return known
 	}
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)

@@ -38,11 +38,11 @@ func TestCallsOfAMethod(t *testing.T) {
 	method := func(file protoreflect.FileDescriptor, service, name protoreflect.Name) protoreflect.MethodDescriptor {
 		return file.Services().ByName(service).Methods().ByName(name)
 	}
-	sample := apitest.Sample{Known: map[string]any{"job_type": "sync", "job_id": "a-sync"}}
+	sample := apitest.Sample{Known: map[string]any{"job_type": "sync", "job_id": 7}}
 	jobs := replicationv1.File_opsdeck_replication_v1_jobs_proto
-	require.Equal(t, []apitest.HTTP{{Method: "POST", Path: "/v2/job/sync/pause", JSON: map[string]any{"job_id": "a-sync"}}},
+	require.Equal(t, []apitest.HTTP{{Method: "POST", Path: "/v2/job/sync/pause", JSON: map[string]any{"job_id": "7"}}},
 		sample.Calls(method(jobs, "JobService", "PauseJob")))
-	require.Equal(t, []apitest.HTTP{{Method: "GET", Path: "/v2/job/sync/detail", Query: map[string]string{"job_id": "a-sync"}}},
+	require.Equal(t, []apitest.HTTP{{Method: "GET", Path: "/v2/job/sync/detail", Query: map[string]string{"job_id": "7"}}},
 		sample.Calls(method(jobs, "JobService", "GetJob")))
 	create := sample.Calls(method(jobs, "JobService", "CreateJob"))
 	require.Equal(t, "/v2/job/sync/create", create[0].Path)

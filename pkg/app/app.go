@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,25 @@ type Command struct {
 	Help string
 	// Run does it. args are the arguments behind the name.
 	Run func(ctx context.Context, args []string) error
+
+	group []Command // that the first argument chooses from
+}
+
+// Group returns a command that is several: the argument behind its name says which.
+func Group(program, name, help string, commands ...Command) Command {
+	return Command{Name: name, Help: help, group: commands, Run: func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			args = []string{"help"}
+		}
+		i := slices.IndexFunc(commands, func(c Command) bool { return c.Name == args[0] })
+		if i >= 0 {
+			return commands[i].Run(ctx, args[1:])
+		}
+		if usage(program+" "+name, help, args[0], os.Stdout, commands) != 0 {
+			return fmt.Errorf("there is no command %q", args[0])
+		}
+		return nil
+	}}
 }
 
 // Main runs the command that the arguments name and exits: 0 when it went well, 1 when it failed, 2 when there is no such
@@ -49,6 +69,9 @@ func run(program, about string, args []string, out io.Writer, commands []Command
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	err := commands[i].Run(ctx, rest)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0 // the flags have printed it
+	}
 	if told := ctx.Err() != nil && errors.Is(err, context.Canceled); err != nil && !told {
 		fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, name, err)
 		return 1
@@ -59,13 +82,28 @@ func run(program, about string, args []string, out io.Writer, commands []Command
 // completion returns the command that prints what makes bash complete the names of the commands.
 func completion(program string, out io.Writer, commands []Command) Command {
 	return Command{Name: "completion", Help: "print bash completion: source <(" + program + " completion)", Run: func(context.Context, []string) error {
-		names := []string{"help", "completion"}
-		for _, c := range commands {
-			names = append(names, c.Name)
+		all := append([]Command{{Name: "help"}, {Name: "completion"}}, commands...)
+		groups := slices.DeleteFunc(slices.Clone(commands), func(c Command) bool { return c.group == nil })
+		if len(groups) == 0 {
+			_, err := fmt.Fprintf(out, "complete -W '%s' %s\n", names(all), program)
+			return err
 		}
-		_, err := fmt.Fprintf(out, "complete -W '%s' %s\n", strings.Join(names, " "), program)
+		text := fmt.Sprintf("_%s() {\n  local words=\n  case $COMP_CWORD in\n  1) words='%s' ;;\n  2) case ${COMP_WORDS[1]} in\n", program, names(all))
+		for _, g := range groups {
+			text += fmt.Sprintf("     %s) words='%s' ;;\n", g.Name, names(append([]Command{{Name: "help"}}, g.group...)))
+		}
+		text += "     esac ;;\n  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+		_, err := fmt.Fprintf(out, "%scomplete -o default -F _%s %s\n", text, program, program)
 		return err
 	}}
+}
+
+func names(commands []Command) string {
+	all := make([]string, len(commands))
+	for i, c := range commands {
+		all[i] = c.Name
+	}
+	return strings.Join(all, " ")
 }
 
 func usage(program, about, name string, out io.Writer, commands []Command) int {
@@ -79,7 +117,7 @@ func usage(program, about, name string, out io.Writer, commands []Command) int {
 	}
 	fmt.Fprintf(out, "%s: %s\n\nusage: %s [COMMAND]\n\n", program, about, program)
 	for _, c := range commands {
-		fmt.Fprintf(out, "  %-12s %s\n", c.Name, c.Help)
+		fmt.Fprintf(out, "  %-14s %s\n", c.Name, c.Help)
 	}
 	return code
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,26 @@ func TestRun(t *testing.T) {
 		require.Equal(t, tc.ran, ran, tc.args)
 		require.Contains(t, out.String(), tc.text, tc.args)
 	}
+}
+
+func TestGroup(t *testing.T) {
+	t.Parallel()
+	var ran []string
+	group := Group("thing", "sub", "several", Command{Name: "one", Help: "the first", Run: func(_ context.Context, args []string) error {
+		ran = args
+		return nil
+	}})
+	var out strings.Builder
+	require.Zero(t, run("thing", "a thing", []string{"sub", "one", "x"}, &out, []Command{group}))
+	require.Equal(t, []string{"x"}, ran)
+	require.Zero(t, run("thing", "a thing", []string{"sub", "--help"}, &out, []Command{group}))
+	require.Equal(t, 1, run("thing", "a thing", []string{"sub", "two"}, &out, []Command{group}))
+	require.Zero(t, run("thing", "a thing", []string{"completion"}, &out, []Command{group}))
+	require.Contains(t, out.String(), "1) words='help completion sub version' ;;")
+	require.Contains(t, out.String(), "sub) words='help one' ;;")
+	require.Contains(t, out.String(), "complete -o default -F _thing thing\n")
+	help := Command{Name: "flags", Run: func(context.Context, []string) error { return flag.ErrHelp }}
+	require.Zero(t, run("thing", "a thing", []string{"flags"}, &out, []Command{help}))
 }
 
 func TestServeTakesNoArguments(t *testing.T) {

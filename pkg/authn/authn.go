@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -32,6 +34,10 @@ type Principal struct {
 	Role    string
 	Session string // id of the session of a person
 	Service string // name of a service; empty for a person
+
+	// What a credential may be limited to, besides its user's rights; pkg/access enforces it.
+	ReadOnly bool   // calls that change nothing
+	Scope    string // modules, separated by spaces (RFC 8693, 4.2); empty for all
 }
 
 // Name returns tenant:user for a person and the name of a service; empty for a caller that is not known.
@@ -48,13 +54,20 @@ func (p Principal) Name() string {
 // IsPlatform reports whether the caller may act on every tenant.
 func (p Principal) IsPlatform() bool { return p.Service == "" && p.Tenant == PlatformTenant }
 
+// InScope reports whether the caller's credential is good for a module. "" is no module.
+func (p Principal) InScope(module string) bool {
+	return p.Scope == "" || slices.Contains(strings.Fields(p.Scope), module)
+}
+
 // Claims are the claims of opsdeck's tokens. The first two are those the documents print.
 type Claims struct {
-	Group   string `json:"group,omitempty"` // tenant
-	Name    string `json:"name,omitempty"`  // user name
-	Role    string `json:"role,omitempty"`
-	Session string `json:"sid,omitempty"`
-	Service string `json:"svc,omitempty"`
+	Group    string `json:"group,omitempty"` // tenant
+	Name     string `json:"name,omitempty"`  // user name
+	Role     string `json:"role,omitempty"`
+	Session  string `json:"sid,omitempty"`
+	Service  string `json:"svc,omitempty"`
+	ReadOnly bool   `json:"ro,omitempty"`
+	Scope    string `json:"scope,omitempty"`
 	jwt.RegisteredClaims
 }
 
@@ -96,7 +109,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	case err != nil:
 		return Principal{}, fault.Unauthenticated("TOKEN_INVALID", "the token is not valid: please log in").Wrap(err)
 	}
-	p := Principal{Tenant: claims.Group, User: claims.Name, Role: claims.Role, Session: claims.Session, Service: claims.Service}
+	p := Principal{
+		Tenant: claims.Group, User: claims.Name, Role: claims.Role, Session: claims.Session, Service: claims.Service,
+		ReadOnly: claims.ReadOnly, Scope: claims.Scope,
+	}
 	if p.Name() == "" || (p.Service != "" && p.User != "") {
 		return Principal{}, fault.Unauthenticated("TOKEN_INVALID", "the token names nobody: please log in")
 	}
@@ -106,7 +122,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 // Sign makes a token for a caller with the private key that id names.
 func Sign(p Principal, id string, key ed25519.PrivateKey, issued, expires time.Time) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, Claims{
-		Group: p.Tenant, Name: p.User, Role: p.Role, Session: p.Session, Service: p.Service,
+		Group: p.Tenant, Name: p.User, Role: p.Role, Session: p.Session, Service: p.Service, ReadOnly: p.ReadOnly, Scope: p.Scope,
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: Issuer, Subject: p.Name(), IssuedAt: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(expires),
 		},

@@ -147,3 +147,27 @@ func TestServiceTokensAreReused(t *testing.T) {
 	}
 	require.Equal(t, 1, server.asked)
 }
+
+// FuzzVerify proves that no text but a token signed by auth names somebody.
+func FuzzVerify(f *testing.F) {
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(f, err)
+	signed, err := authn.Sign(authn.Principal{Tenant: "acme", User: "ann", ReadOnly: true, Scope: "dns"}, "k1", private, time.Now(), time.Now().Add(time.Hour))
+	require.NoError(f, err)
+	f.Add(signed)
+	f.Add("eyJhbGciOiJub25lIiwia2lkIjoiazEifQ.eyJuYW1lIjoiYW5uIiwiaXNzIjoib3BzZGVjayJ9.")
+	f.Add("eyJhbGciOiJFZERTQSIsImtpZCI6bnVsbH0.e30.AAAA")
+	f.Add("..")
+	v := authn.NewVerifier(authn.NewRemoteKeys(&auth{public: public}))
+	f.Fuzz(func(t *testing.T, text string) {
+		who, err := v.Verify(context.Background(), text)
+		if text == signed {
+			require.NoError(t, err)
+			require.Equal(t, authn.Principal{Tenant: "acme", User: "ann", ReadOnly: true, Scope: "dns"}, who)
+			return
+		}
+		require.Error(t, err)
+		require.NotNil(t, fault.From(err))
+		require.Empty(t, who)
+	})
+}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -18,16 +20,29 @@ const (
 	authorizationKey = "authorization"
 	requestIDKey     = "x-request-id"
 	addressKey       = "x-client-address"
+	agentKey         = "x-client-agent-bin" // bytes: what clients call themselves need not be ASCII
 )
 
 // maxRequestID bounds an id that a caller chose: it stands in every log line.
 const maxRequestID = 64
 
+// maxAgent bounds what a client may call itself, in bytes.
+const maxAgent = 256
+
 // Call is what is known about a call besides its request.
 type Call struct {
 	RequestID string     // chosen by the caller or made here
 	Address   netip.Addr // of the client; invalid when it cannot be told
+	Agent     string     // what the client calls itself; nobody checks it
 	token     string     // the caller's token, to be sent along
+}
+
+// AddressText returns the client's address as text; empty when it cannot be told.
+func (c Call) AddressText() string {
+	if !c.Address.IsValid() {
+		return ""
+	}
+	return c.Address.String()
 }
 
 type callKey struct{}
@@ -64,8 +79,19 @@ func incoming(ctx context.Context, trusted []netip.Prefix) Call {
 		if told, err := netip.ParseAddr(first(md, addressKey)); err == nil {
 			c.Address = told.Unmap()
 		}
+		c.Agent = Agent(first(md, agentKey))
 	}
 	return c
+}
+
+// Agent returns what of a client's name for itself is fit to be kept: printable, and at most 256 bytes.
+func Agent(told string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) && c != utf8.RuneError {
+			return c
+		}
+		return -1
+	}, told[:min(len(told), maxAgent)])
 }
 
 // NewRequestID returns a random id.

@@ -72,6 +72,9 @@ func (c carrier) outgoing(ctx context.Context) (context.Context, error) {
 	if call.Address.IsValid() {
 		pairs = append(pairs, addressKey, call.Address.String())
 	}
+	if call.Agent != "" {
+		pairs = append(pairs, agentKey, call.Agent)
+	}
 	return metadata.AppendToOutgoingContext(ctx, pairs...), nil
 }
 

@@ -5,6 +5,7 @@ package secret
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,6 +31,7 @@ type keyID [idSize]byte
 type Sealer struct {
 	newest keyID
 	keys   map[keyID]cipher.AEAD
+	macs   [][]byte // keys of MAC, newest first
 }
 
 // Load reads a key file: one base64 key of 32 bytes per line, newest first; empty lines and lines that start
@@ -146,5 +148,7 @@ func (s *Sealer) add(key []byte) error {
 		s.newest = id
 	}
 	s.keys[id] = aead
-	return nil
+	mac, err := hkdf.Key(sha256.New, key, nil, macLabel, keySize)
+	s.macs = append(s.macs, mac)
+	return err
 }

@@ -38,20 +38,33 @@ const (
 // accounts are the clients of a running service and the callers of its tests.
 type accounts struct {
 	*running
+
+	root    *testing.T // under which all others run
 	users   authv1.UserServiceClient
 	roles   authv1.RoleServiceClient
 	tenants authv1.TenantServiceClient
 	menu    authv1.MenuServiceClient
-	admin   context.Context // platform:admin
+	access  authv1.AccessServiceClient
+
+	permissions authv1.PermissionServiceClient
+	apps        authv1.ApplicationGrantServiceClient
+	hosts       authv1.HostGrantServiceClient
+	levels      authv1.TreeLevelServiceClient
+	audit       authv1.GrantAuditServiceClient
+
+	admin context.Context // platform:admin
 }
 
 func newAccounts(t *testing.T) *accounts {
 	t.Helper()
 	t.Setenv("OPSDECK_AUTH_LOGINS_PER_MINUTE", "100000")
 	t.Setenv("OPSDECK_AUTH_CAPTCHAS_PER_MINUTE", "100000")
-	a := &accounts{running: start(t)}
+	a := &accounts{running: start(t), root: t}
 	a.users, a.roles = authv1.NewUserServiceClient(a.conn), authv1.NewRoleServiceClient(a.conn)
 	a.tenants, a.menu = authv1.NewTenantServiceClient(a.conn), authv1.NewMenuServiceClient(a.conn)
+	a.access, a.permissions = authv1.NewAccessServiceClient(a.conn), authv1.NewPermissionServiceClient(a.conn)
+	a.apps, a.hosts = authv1.NewApplicationGrantServiceClient(a.conn), authv1.NewHostGrantServiceClient(a.conn)
+	a.levels, a.audit = authv1.NewTreeLevelServiceClient(a.conn), authv1.NewGrantAuditServiceClient(a.conn)
 	a.admin = a.as(t, "platform", "admin", adminPassword)
 	return a
 }
@@ -125,6 +138,15 @@ func TestAccounts(t *testing.T) {
 	t.Run("refusals", a.testRefusals)
 	t.Run("passwords", a.testPasswords)
 	t.Run("decisions elsewhere", a.testDecisions)
+	t.Run("users by id", a.testUsersByID)
+	t.Run("roles by id", a.testRolesByID)
+	t.Run("many roles", a.testManyRoles)
+	t.Run("module grants", a.testModuleGrants)
+	t.Run("resource grants", a.testResourceGrants)
+	t.Run("grants seen from the resource", a.testGrantsOnResource)
+	t.Run("tree levels", a.testTreeLevels)
+	t.Run("grants elsewhere", a.testGrantsElsewhere)
+	t.Run("nobody above himself", a.testGrantsAbove)
 	t.Run("last admin", a.testLastAdmin)
 	t.Run("admins who delete each other", a.testMutualDeletion)
 	t.Run("creations at once", a.testConcurrentCreation)
@@ -165,9 +187,10 @@ func (a *accounts) testUserLife(t *testing.T) {
 	_, err = a.users.DeleteUser(a.admin, &authv1.DeleteUserRequest{Tenant: "life", Username: "ann"})
 	requireReason(t, err, "USER_NOT_FOUND")
 
-	const first = `{"role": "admin", "remark": "first", "tenant": "life", "enabled": true, "username": "Ann"}`
-	const second = `{"role": "admin", "remark": "second", "tenant": "life", "enabled": true, "username": "Ann"}`
-	const reset = `{"role": "admin", "remark": "second", "tenant": "life", "enabled": true, "password": "changed", "username": "Ann"}`
+	const contact = `{"email": "", "phone": "", "roles": ["admin"], `
+	const first = contact + `"remark": "first", "status": "enabled", "tenant": "life", "username": "Ann"}`
+	const second = contact + `"remark": "second", "status": "enabled", "tenant": "life", "username": "Ann"}`
+	const reset = contact + `"remark": "second", "status": "enabled", "tenant": "life", "password": "changed", "username": "Ann"}`
 	const by = " platform:admin request-of-admin 192.0.2.7"
 	require.Equal(t, []string{
 		"role.created life:admin null " + `{"name": "admin", "object_type": "all"}` + by,

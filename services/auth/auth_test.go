@@ -49,6 +49,7 @@ type running struct {
 	cfg  Config
 	conn *grpc.ClientConn
 	nats *nats.Conn
+	log  *zap.Logger // of the service; nil for standard error
 }
 
 // file writes a file that a setting points to.
@@ -60,6 +61,12 @@ func file(t *testing.T, text string) string {
 }
 
 func start(t *testing.T) *running {
+	t.Helper()
+	return startWith(t, nil, nil)
+}
+
+// startWith starts the service with further settings, and with a log of the test's own.
+func startWith(t *testing.T, settings map[string]string, log *zap.Logger) *running {
 	t.Helper()
 	dir := t.TempDir()
 	natsServer, err := server.Start(t.Context(), server.Config{
@@ -84,7 +91,10 @@ func start(t *testing.T) *running {
 	} {
 		t.Setenv(name, value)
 	}
-	r := &running{}
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+	r := &running{log: log}
 	r.cfg, err = app.Load[Config]()
 	require.NoError(t, err)
 	require.NoError(t, Migrate(t.Context(), r.cfg))
@@ -93,6 +103,14 @@ func start(t *testing.T) *running {
 	r.nats, err = nats.Connect(natsServer.URL(), nats.UserInfo("auth", "nats"))
 	require.NoError(t, err)
 	t.Cleanup(r.nats.Close)
+	r.dial(t)
+	return r
+}
+
+// dial waits until the service serves.
+func (r *running) dial(t *testing.T) {
+	t.Helper()
+	var err error
 	r.conn, err = rpc.Dial(rpc.ClientConfig{Target: r.cfg.GRPCAddr, MaxMessage: 4 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.conn.Close()) })
@@ -100,13 +118,15 @@ func start(t *testing.T) *running {
 		answer, err := healthv1.NewHealthClient(r.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))
 		return err == nil && answer.GetStatus() == healthv1.HealthCheckResponse_SERVING
 	}, 20*time.Second, 20*time.Millisecond)
-	return r
 }
 
 func (r *running) run(t *testing.T) {
 	t.Helper()
 	rt, _, err := app.NewRuntime(app.ProcessConfig{LogLevel: "error"})
 	require.NoError(t, err)
+	if r.log != nil {
+		rt.Log = r.log
+	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, rt, r.cfg) }()
@@ -148,9 +168,9 @@ func (r *running) pool(t *testing.T) *pgxpool.Pool {
 	return pool
 }
 
-func (r *running) execute(t *testing.T, sql string) {
+func (r *running) execute(t *testing.T, sql string, args ...any) {
 	t.Helper()
-	_, err := r.pool(t).Exec(t.Context(), sql)
+	_, err := r.pool(t).Exec(t.Context(), sql, args...)
 	require.NoError(t, err)
 }
 
@@ -297,6 +317,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"OPSDECK_AUTH_LOGINS_PER_MINUTE":   "0",
 		"OPSDECK_AUTH_CAPTCHAS_PER_MINUTE": "-1",
 		"OPSDECK_AUTH_PASSWORDS_AT_ONCE":   "0",
+		"OPSDECK_AUTH_DEFAULT_TENANT":      "a:b",
+		"OPSDECK_AUTH_SIGNUPS_PER_MINUTE":  "0",
+		"OPSDECK_AUTH_TOKENS_PER_USER":     "0",
 		"OPSDECK_AUTH_PASSWORD_MEMORY_KIB": "1",
 		"OPSDECK_AUTH_PASSWORD_MIN_LENGTH": "0",
 		"OPSDECK_AUTH_PASSWORD_WAIT":       "0s",

@@ -47,6 +47,7 @@ var dtle = &Dialect{
 	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config", "job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
 	fields: map[protoreflect.FullName]fields{
+		auth + ".SessionService.Login":                 {aliases: map[string]string{"otp_code": "totp"}},
 		auth + ".UserService.CreateUser":               {aliases: map[string]string{"user_name": "username", "password": "pass_word"}},
 		auth + ".UserService.UpdateUser":               {aliases: map[string]string{"user_name": "username"}},
 		auth + ".UserService.ResetPassword":            {aliases: map[string]string{"user_name": "username", "pass_word": "password"}},

@@ -13,7 +13,7 @@ import (
 var opsapi = &Dialect{
 	Name: "opsapi",
 	prefixes: []string{
-		"/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
+		"/app-keys", "/applications", "/application", "/audit", "/auth-tokens", "/common-utils", "/dns-services", "/external-navigators",
 		"/hosts", "/host", "/productions", "/resource-request", "/roles", "/users", "/webshell",
 	},
 	caller:  header("Token", "Bearer"),
@@ -27,7 +27,17 @@ var opsapi = &Dialect{
 		"PATCH /application/{}/authorization/users":  {"PATCH /hosts/{}/authorization/users", aboutHosts},
 		"PATCH /application/{}/authorization/roles":  {"PATCH /hosts/{}/authorization/roles", aboutHosts},
 	},
-	encoder: wire.NewEncoder(wire.Rules{Time: localOffset}),
+	fields: map[protoreflect.FullName]fields{
+		auth + ".PermissionService.GrantUserModules": {single: true},
+		auth + ".PermissionService.GrantRoleModules": {single: true},
+	},
+	names: wire.Names{
+		auth + ".ApplicationGrant":      {"permissions": "permission"},
+		auth + ".HostGrant":             {"permissions": "permission"},
+		auth + ".UserPermissionsChange": {"permissions": "permission"},
+		auth + ".RolePermissionsChange": {"permissions": "permission"},
+	},
+	encoder: wire.NewEncoder(wire.Rules{Time: localOffset, Omit: wire.FieldSet(auth, "Account.tenant", "RoleEntry.tenant")}),
 	success: opsapiSuccess,
 	failure: opsapiFailure,
 }
@@ -61,7 +71,25 @@ type numbered struct {
 // numbersOf are the errors that endpoints number themselves, by RPC and reason of the fault.
 type numbersOf map[protoreflect.FullName]map[string]numbered
 
-var opsapiNumbers = numbersOf{}
+var opsapiNumbers = numbersOf{
+	auth + ".RecoveryService.ChangePassword":                 {"PASSWORD_ORIGINAL_WRONG": {300001, http.StatusBadRequest}},
+	auth + ".PermissionService.GrantUserModules":             grantNumbers,
+	auth + ".PermissionService.GrantRoleModules":             grantNumbers,
+	auth + ".ApplicationGrantService.GrantUserApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.GrantRoleApplications":  grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationUsers": grantNumbers,
+	auth + ".ApplicationGrantService.UpdateApplicationRoles": grantNumbers,
+	auth + ".HostGrantService.GrantUserHosts":                grantNumbers,
+	auth + ".HostGrantService.GrantRoleHosts":                grantNumbers,
+	auth + ".HostGrantService.UpdateHostUsers":               grantNumbers,
+	auth + ".HostGrantService.UpdateHostRoles":               grantNumbers,
+}
+
+// grantNumbers are those of all calls that grant.
+var grantNumbers = map[string]numbered{
+	"PERMISSION_UNDEFINED": {30001, http.StatusBadRequest},
+	"GRANT_DENIED":         {30002, http.StatusBadRequest},
+}
 
 // of returns the number of an error: the endpoint's own, or the one that fits its status.
 func (n numbersOf) of(f failed) numbered {

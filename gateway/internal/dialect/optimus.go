@@ -1,8 +1,11 @@
 package dialect
 
 import (
+	"net/http"
 	"strconv"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
@@ -15,6 +18,9 @@ var optimus = &Dialect{
 	encoder: wire.NewEncoder(wire.Rules{Time: func(dst []byte, t time.Time) []byte {
 		return strconv.AppendInt(dst, t.Unix(), 10)
 	}}),
+	outcomes: map[protoreflect.FullName]outcome{
+		auth + ".RefreshService.SignUp": {status: http.StatusCreated, noItems: true},
+	},
 	success: optimusSuccess,
 	failure: func(dst []byte, f failed) (int, []byte) {
 		dst = strconv.AppendInt(append(dst, `{"status":false,"code":`...), int64(f.status), 10)

@@ -23,7 +23,7 @@ func identified(trusted []netip.Prefix) func(http.Handler) http.Handler {
 				id = rpc.NewRequestID()
 			}
 			w.Header().Set(requestIDHeader, id)
-			call := rpc.Call{RequestID: id, Address: clientAddress(r, trusted)}
+			call := rpc.Call{RequestID: id, Address: clientAddress(r, trusted), Agent: rpc.Agent(r.UserAgent())}
 			next.ServeHTTP(w, r.WithContext(rpc.WithCall(r.Context(), call)))
 		})
 	}

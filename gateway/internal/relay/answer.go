@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"reflect"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -27,6 +28,15 @@ func rewrite(ctx context.Context, message proto.Message) (any, error) {
 		return nil, errors.New("an answer without a call")
 	}
 	return answer{message: message, exchange: ex}, nil
+}
+
+// setCookie gives a browser what an answer has for it.
+func (h *Relay) setCookie(_ context.Context, w http.ResponseWriter, message proto.Message) error {
+	if cookie := dialect.CookieOf(message); cookie != nil { //nolint:gosec // CookieOf sets the rest
+		cookie.Secure = h.door.TLS
+		http.SetCookie(w, cookie)
+	}
+	return nil
 }
 
 // marshaler is how grpc-gateway reads and writes: by the dialect of the call.

@@ -36,6 +36,7 @@ func New(ctx context.Context, log *zap.Logger, backends []Backend, door Door) (*
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
 		runtime.WithForwardResponseRewriter(rewrite),
+		runtime.WithForwardResponseOption(h.setCookie),
 		runtime.WithErrorHandler(h.fail),
 		runtime.WithRoutingErrorHandler(h.failRouting),
 		runtime.WithIncomingHeaderMatcher(noHeader),
@@ -90,7 +91,12 @@ func (h *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	edge.Label(ctx, ex.route.Pattern) // again below: a refusal has one too
-	token, err := h.door.admit(ctx, ex.route, ex.dialect.Credential(r))
+	caller := ex.dialect.Credential(r)
+	if err := h.door.invited(r, caller); err != nil {
+		h.refuse(ctx, w, err)
+		return
+	}
+	token, err := h.door.admit(ctx, ex.route, caller)
 	if err != nil {
 		h.refuse(ctx, w, err)
 		return

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -27,6 +25,7 @@ type Route struct {
 	Body      string                   // field that the HTTP body becomes, "*" for the whole request, "" for none
 	Response  string                   // field of the answer that is all of the HTTP answer, "" for the whole message
 	Public    bool                     // may be called without a token
+	order     []rank                   // of the segments of the pattern
 }
 
 // BodyMessage returns a new message of the type that the HTTP body becomes; for a body that is a list, of its elements.
@@ -65,14 +64,6 @@ type Table struct {
 	routes []*Route
 }
 
-// node is a position in a path: what the segments before it left open.
-type node struct {
-	literal  map[string]*node
-	number   *node // a variable that is a whole number
-	variable *node // any other
-	methods  map[string]*Route
-}
-
 // Routes returns all routes in the order of the services, methods and bindings that declare them.
 func (t *Table) Routes() []*Route { return t.routes }
 
@@ -94,7 +85,7 @@ func Of(services ...protoreflect.FullName) (*Table, error) {
 			failures = append(failures, t.addRPC(service.Methods().Get(i)))
 		}
 	}
-	return t, errors.Join(failures...)
+	return t, errors.Join(append(failures, t.checkOrder())...)
 }
 
 func (t *Table) addRPC(method protoreflect.MethodDescriptor) error {
@@ -149,9 +140,10 @@ func (t *Table) add(r *Route) error {
 		return fmt.Errorf("%s: its answer has no field %q", r.RPC.FullName(), r.Response)
 	}
 	at := &t.root
-	for _, segment := range strings.Split(strings.TrimPrefix(r.Pattern, "/"), "/") {
+	for _, segment := range segments(r.Pattern) {
 		name, isVariable := strings.CutPrefix(segment, "{")
 		if !isVariable {
+			r.order = append(r.order, literal)
 			at = at.child(segment)
 			continue
 		}
@@ -164,7 +156,13 @@ func (t *Table) add(r *Route) error {
 			return fmt.Errorf("%s: %q cannot be in the path: it is neither an int64 nor a string", r.RPC.FullName(), name)
 		}
 		r.Variables = append(r.Variables, name)
-		at = at.open(field.Kind() == protoreflect.Int64Kind)
+		isNumber := field.Kind() == protoreflect.Int64Kind
+		if isNumber {
+			r.order = append(r.order, number)
+		} else {
+			r.order = append(r.order, anyText)
+		}
+		at = at.open(isNumber)
 	}
 	if taken := at.methods[r.Method]; taken != nil {
 		return fmt.Errorf("%s %s is declared by %s and by %s", r.Method, r.Pattern, taken.RPC.FullName(), r.RPC.FullName())
@@ -175,86 +173,4 @@ func (t *Table) add(r *Route) error {
 	at.methods[r.Method] = r
 	t.routes = append(t.routes, r)
 	return nil
-}
-
-// child returns the node behind a literal segment.
-func (n *node) child(segment string) *node {
-	if n.literal == nil {
-		n.literal = map[string]*node{}
-	}
-	if n.literal[segment] == nil {
-		n.literal[segment] = &node{}
-	}
-	return n.literal[segment]
-}
-
-// open returns the node behind a variable.
-func (n *node) open(isNumber bool) *node {
-	next := &n.variable
-	if isNumber {
-		next = &n.number
-	}
-	if *next == nil {
-		*next = &node{}
-	}
-	return *next
-}
-
-// Methods are the routes of one path by HTTP method.
-type Methods map[string]*Route
-
-// Match returns the routes of a path without a trailing slash; none when nothing is there. A literal segment wins over a
-// variable, and one that is a number over others. Only digits match a number: no other text is an id.
-func (t *Table) Match(path string) Methods { return t.root.match(strings.TrimPrefix(path, "/")) }
-
-func (n *node) match(path string) Methods {
-	segment, rest, more := strings.Cut(path, "/")
-	if segment == "" {
-		return nil
-	}
-	nexts := []*node{n.literal[segment], nil, n.variable}
-	if isNumber(segment) {
-		nexts[1] = n.number
-	}
-	for _, next := range nexts {
-		if next == nil {
-			continue
-		}
-		if !more && next.methods != nil {
-			return next.methods
-		}
-		if more {
-			if found := next.match(rest); found != nil {
-				return found
-			}
-		}
-	}
-	return nil
-}
-
-// isNumber reports whether a segment is a whole number in 64 bits, as ids are printed.
-func isNumber(segment string) bool {
-	_, err := strconv.ParseInt(segment, 10, 64)
-	return err == nil && segment[0] != '-' && segment[0] != '+'
-}
-
-// For returns the route of an HTTP method; nil when there is none. A HEAD is a GET whose answer stays unread.
-func (m Methods) For(method string) *Route {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	return m[method]
-}
-
-// Allow lists what may be done with a path, as in the header of that name.
-func (m Methods) Allow() string {
-	allowed := []string{http.MethodOptions}
-	for method := range m {
-		allowed = append(allowed, method)
-		if method == http.MethodGet {
-			allowed = append(allowed, http.MethodHead)
-		}
-	}
-	slices.Sort(allowed)
-	return strings.Join(allowed, ", ")
 }

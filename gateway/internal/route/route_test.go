@@ -33,7 +33,6 @@ func TestMatch(t *testing.T) {
 		require.Nil(t, table.Match(path), path)
 	}
 	require.Equal(t, "GET, HEAD, OPTIONS, POST", table.Match("/v2/login/captcha").Allow())
-	require.Len(t, table.Routes(), 9)
 	login := table.Match("/v2/login")["POST"]
 	require.True(t, login.Public)
 	create := table.Match("/v2/job/sync/create")["POST"]

@@ -27,7 +27,7 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 	seen := map[protoreflect.FieldNumber]bool{}
 	for _, name := range names {
 		field := r.field(fields, name)
-		if field == nil || field.Message() != nil {
+		if field == nil || field.Message() != nil && !IsTime(field) {
 			return fault.Invalid(clip(strings.ToValidUTF8(name, "?")), "there is no such %s", kind)
 		}
 		if seen[field.Number()] {
@@ -43,6 +43,12 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 		if len(values[name]) > 1 {
 			return fault.Invalid(name, "is given %d times", len(values[name]))
 		}
+		if IsTime(field) {
+			if err := parseSpecial(values[name][0], m.Mutable(field).Message(), name); err != nil {
+				return err
+			}
+			continue
+		}
 		v, err := parseText(values[name][0], field, name)
 		if err != nil {
 			return err
@@ -50,6 +56,11 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 		m.Set(field, v)
 	}
 	return nil
+}
+
+// IsTime reports whether a field is a time, the one message that can stand in a query.
+func IsTime(field protoreflect.FieldDescriptor) bool {
+	return field.Message() != nil && field.Message().FullName() == timestampName && !field.IsList()
 }
 
 func parseList(list protoreflect.List, texts []string, field protoreflect.FieldDescriptor, name string) error {

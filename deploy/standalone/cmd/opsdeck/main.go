@@ -14,6 +14,7 @@ func main() {
 	app.Main("opsdeck", "the operations platform in one process",
 		app.Command{Name: "standalone", Help: "run everything, with its data in --data DIR (default ./data), until told to stop", Run: serve},
 		app.Command{Name: "demo", Help: "migrate a live database in front of your eyes and compare checksums", Run: demo},
+		app.Group("opsdeck", "auth", "bring accounts back when nobody can sign in: auth help", standalone.AuthCommands(os.Stdin, os.Stdout)...),
 		app.Command{Name: "config", Help: "print the configuration reference", Run: func(context.Context, []string) error { return standalone.WriteReference(os.Stdout) }},
 	)
 }

@@ -75,14 +75,8 @@ func requests(ctx context.Context, out io.Writer, opsdeck *operator.Client, on *
 		func(ctx context.Context) error { return get(ctx, browser, bare, "") },
 	}
 	arms := []arm{{name: "gateway, HTTP"}, {name: "the same RPC, gRPC"}, {name: "bare net/http + pgx"}}
-	for range rounds {
-		for i, call := range calls {
-			r, err := hammer(ctx, roundLength, call)
-			if err != nil {
-				return fmt.Errorf("%s: %w", arms[i].name, err)
-			}
-			arms[i].rounds = append(arms[i].rounds, r)
-		}
+	if err := interleave(ctx, arms, calls); err != nil {
+		return err
 	}
 	report(out, fmt.Sprintf("GET /v2/jobs/migration, %d jobs, %d callers", listedJobs, callers), "requests/s", arms)
 	return nil
@@ -130,11 +124,11 @@ type listed struct {
 
 // bareHandler serves the same rows with nothing around them: no gateway, no gRPC, no token, no log.
 func bareHandler(ctx context.Context, data string) (string, func(), error) {
-	url, err := os.ReadFile(filepath.Join(data, "secrets", "database.replication")) //nolint:gosec // our own data directory
+	url, err := databaseURL(data, "replication")
 	if err != nil {
 		return "", nil, err
 	}
-	pool, err := pg.Open(ctx, string(url), pg.Options{Application: "bench"})
+	pool, err := pg.Open(ctx, url, pg.Options{Application: "bench"})
 	if err != nil {
 		return "", nil, err
 	}
@@ -148,6 +142,12 @@ func bareHandler(ctx context.Context, data string) (string, func(), error) {
 		_ = server.Close()
 		pool.Close()
 	}, nil
+}
+
+// databaseURL is where a service of a standalone keeps its state.
+func databaseURL(data, service string) (string, error) {
+	url, err := os.ReadFile(filepath.Join(data, "secrets", "database."+service)) //nolint:gosec // our own data directory
+	return string(url), err
 }
 
 func listHandler(pool *pgxpool.Pool) http.HandlerFunc {

@@ -25,6 +25,9 @@ const (
 	maxSocketPath = 107
 )
 
+// ErrHeld is wrapped by the error of Open when another process holds the directory.
+var ErrHeld = errors.New("is in use")
+
 // Dir is a data directory held by this process.
 type Dir struct {
 	path string
@@ -168,7 +171,7 @@ func lockNow(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("process %s holds it: stop that one first, or choose another directory", strings.TrimSpace(string(text)))
+	return fmt.Errorf("%w: process %s holds it: stop that one first, or choose another directory", ErrHeld, strings.TrimSpace(string(text)))
 }
 
 // private makes a directory that only this user may enter.

@@ -64,6 +64,9 @@ func (s *Stage) SignIn(ctx context.Context) (*operator.Client, error) {
 	return admin, admin.Login(ctx, captcha, s.password)
 }
 
+// Password is the administrator's.
+func (s *Stage) Password() string { return s.password }
+
 // Instance is a private server in the words of a job.
 func Instance(s *mariadb.Server) operator.Instance {
 	return operator.Instance{Host: "127.0.0.1", Port: s.Port(), User: s.User(), Password: s.Password()}

@@ -119,6 +119,9 @@ func (b *builder) operation(r *route.Route) *openapi3.Operation {
 	if other, ok := d.Detour(r.Method, r.Pattern); ok {
 		success = b.detour(op, success, b.routes[other.To], d)
 	}
+	if envelopes[d.Name].mixed {
+		success = openapi3.NewAnyOfSchema(success, envelopes[d.Name].failure())
+	}
 	failure := openapi3.NewResponse().WithDescription("It failed.").WithJSONSchema(envelopes[d.Name].failure())
 	op.Responses = openapi3.NewResponses(
 		openapi3.WithStatus(d.SuccessStatus(r.RPC.FullName()), &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("It worked.").WithJSONSchema(success)}),

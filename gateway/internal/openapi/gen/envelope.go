@@ -13,12 +13,13 @@ import (
 type envelope struct {
 	success func(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema
 	failure func() *openapi3.Schema
+	mixed   bool // a failure may have the status of success
 }
 
 // envelopes has an entry for each dialect.
 var envelopes = map[string]envelope{
 	"dtle":    {success: dtleSuccess, failure: dtleFailure},
-	"openc3":  {success: openc3Success, failure: openc3Failure},
+	"openc3":  {success: openc3Success, failure: openc3Failure, mixed: true},
 	"opsapi":  {success: opsapiSuccess, failure: opsapiFailure},
 	"optimus": {success: optimusSuccess, failure: optimusFailure},
 }
@@ -72,8 +73,19 @@ func dtleSuccess(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schem
 
 func dtleFailure() *openapi3.Schema { return object(map[string]*openapi3.Schema{"message": why()}) }
 
+// openc3Success has failures too: contract 001 answers both with 200, and clients look at stat.
 func openc3Success(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema {
-	return object(map[string]*openapi3.Schema{"stat": openapi3.NewBoolSchema().WithEnum(true), "data": s.payload(r, d)})
+	return openapi3.NewOneOfSchema(openc3Done(s, r, d), openc3Failure())
+}
+
+func openc3Done(s *schemas, r *route.Route, d *dialect.Dialect) *openapi3.Schema {
+	done := openapi3.NewBoolSchema().WithEnum(true)
+	if dialect.OpenC3Info(r.RPC.Output()) {
+		payload := s.payload(r, d)
+		addMember(payload, "stat", done)
+		return payload
+	}
+	return object(map[string]*openapi3.Schema{"stat": done, "data": s.payload(r, d)})
 }
 
 func openc3Failure() *openapi3.Schema {

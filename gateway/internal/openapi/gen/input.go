@@ -84,7 +84,7 @@ func (b *builder) query(op *openapi3.Operation, r *route.Route, d *dialect.Diale
 	fields := r.Input.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		if slices.Contains(r.Variables, string(field.Name())) || field.Message() != nil {
+		if slices.Contains(r.Variables, string(field.Name())) || field.Message() != nil && !wire.IsTime(field) {
 			continue
 		}
 		p := openapi3.NewQueryParameter(wire.Name(field))

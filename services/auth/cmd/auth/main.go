@@ -2,12 +2,15 @@
 package main
 
 import (
+	"os"
+
 	"github.com/opsdeck/opsdeck/pkg/app"
 
 	"github.com/opsdeck/opsdeck/services/auth"
 )
 
 func main() {
+	commands := []app.Command{app.Serve("auth", auth.Run), app.Migrate(auth.Migrate), app.Config[auth.Config]()}
 	app.Main("auth", "tenants, users, sessions and the tokens that all services trust",
-		app.Serve("auth", auth.Run), app.Migrate(auth.Migrate), app.Config[auth.Config]())
+		append(commands, auth.Commands(auth.FromEnvironment, os.Stdin, os.Stdout)...)...)
 }

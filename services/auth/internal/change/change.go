@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/opsdeck/opsdeck/pkg/authn"
-	"github.com/opsdeck/opsdeck/pkg/bus"
 	"github.com/opsdeck/opsdeck/pkg/jobs"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/rpc"
@@ -56,6 +55,32 @@ func (c Changer) InNew(ctx context.Context, tenant string, do func(ctx context.C
 	return c.in(ctx, tenant, true, do)
 }
 
+// For changes something in a tenant for somebody who has no session, for instance a user with a link from his mail, or an operator
+// at the command line. by is who the audit names; what he may do is the caller's business.
+func (c Changer) For(ctx context.Context, by rights.Rights, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.forOne(ctx, by, tenant, false, do)
+}
+
+// ForNew is For for a tenant that begins with the change when there is none of its name.
+func (c Changer) ForNew(ctx context.Context, by rights.Rights, tenant string, do func(ctx context.Context, c *Change) error) error {
+	return c.forOne(ctx, by, tenant, true, do)
+}
+
+func (c Changer) forOne(ctx context.Context, by rights.Rights, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
+	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
+		change := &Change{Tx: tx, By: by, Tenant: Tenant{Name: tenant}, Now: c.Now(), queue: c.Queue}
+		if begin {
+			if err := change.begin(ctx); err != nil {
+				return err
+			}
+		}
+		if err := change.lock(ctx, by.Tenant); err != nil {
+			return err
+		}
+		return do(ctx, change)
+	})
+}
+
 func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx context.Context, c *Change) error) error {
 	caller := authn.FromContext(ctx)
 	return pg.InTx(ctx, c.Pool, func(ctx context.Context, tx pgx.Tx) error {
@@ -69,7 +94,7 @@ func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx 
 			return err
 		}
 		var err error
-		if change.By, err = rights.Of(ctx, tx, caller, change.Now); err != nil {
+		if change.By, err = callerRights(ctx, tx, caller, change.Now); err != nil {
 			return err
 		}
 		if err := change.By.ReachTenant(tenant); err != nil {
@@ -77,6 +102,39 @@ func (c Changer) in(ctx context.Context, tenant string, begin bool, do func(ctx 
 		}
 		return do(ctx, change)
 	})
+}
+
+// callerRights reads the rights of the caller in full, as Cover needs them; those of an administrator are full by themselves.
+func callerRights(ctx context.Context, tx pgx.Tx, caller authn.Principal, now time.Time) (rights.Rights, error) {
+	r, err := rights.Of(ctx, tx, caller, now)
+	if err == nil && !r.Admin() {
+		r.Grants, err = rights.OfUser(ctx, tx, r.UserID)
+	}
+	return r, err
+}
+
+// CoverUser refuses a user who may do more than the caller: ABOVE_CALLER.
+func (c *Change) CoverUser(ctx context.Context, id int64, name string) error {
+	if c.By.Admin() {
+		return nil
+	}
+	g, err := rights.OfUser(ctx, c.Tx, id)
+	if err != nil {
+		return err
+	}
+	return c.By.Cover("user "+name, g)
+}
+
+// CoverRole refuses a role that gives more than the caller has: ABOVE_CALLER.
+func (c *Change) CoverRole(ctx context.Context, id int64, name string) error {
+	if c.By.Admin() {
+		return nil
+	}
+	g, err := rights.OfRole(ctx, c.Tx, id)
+	if err != nil {
+		return err
+	}
+	return c.By.Cover("the role "+name, g)
 }
 
 func (c *Change) begin(ctx context.Context) error {
@@ -104,6 +162,7 @@ type Entry struct {
 	Before  any           // nil for what is new; printed as JSON and without secrets
 	After   any           // nil for what is gone
 	Event   proto.Message // payload
+	Detail  string        // what was done in words, where a list shows it; without secrets
 }
 
 // Record writes the change down.
@@ -117,20 +176,21 @@ func (c *Change) Record(ctx context.Context, e Entry) error {
 		return err
 	}
 	call := rpc.FromContext(ctx)
-	address := ""
-	if call.Address != (netip.Addr{}) {
-		address = call.Address.String()
-	}
 	_, err = c.Tx.Exec(ctx, `
-		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, request_id, address)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, call.RequestID, address)
+		INSERT INTO auth.audit (at, actor, tenant, action, subject, before, after, detail, request_id, address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		c.Now, c.By.Principal().Name(), c.Tenant.Name, e.Action, e.Subject, before, after, e.Detail, call.RequestID, addressOf(call))
 	if err != nil {
 		return pg.Fault(err, "AUDIT", "write %s of %s to the audit", e.Action, e.Subject)
 	}
-	return bus.Publish(ctx, c.Tx, c.queue, bus.Event{
-		Type: "opsdeck.auth." + e.Action, Subject: e.Subject, Tenant: c.Tenant.Name, Data: e.Event,
-	})
+	return c.tell(ctx, e.Action, e.Subject, e.Event)
+}
+
+func addressOf(call rpc.Call) string {
+	if call.Address == (netip.Addr{}) {
+		return ""
+	}
+	return call.Address.String()
 }
 
 // printed is null for nothing.

@@ -118,26 +118,33 @@ func unknown(format string, args ...any) error {
 	return &fault.Fault{Code: codes.InvalidArgument, Reason: "ACTION_UNKNOWN", Message: fmt.Sprintf(format, args...)}
 }
 
-// Select returns the part of the catalogue that a stored authority names, with the operations that it opens.
-func Select(authority string) ([]Item, error) {
-	items, err := parse(authority)
-	if err != nil {
-		return nil, err
+// Select returns the part of the catalogue that stored authorities name, with the operations that any of them opens.
+func Select(authorities ...string) ([]Item, error) {
+	var items []Item
+	for _, authority := range authorities {
+		more, err := parse(authority)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, more...)
 	}
 	var selected []Item
 	for _, known := range catalogue {
-		i := slices.IndexFunc(items, func(item Item) bool { return item.Name == known.Name })
-		if i < 0 {
+		if !slices.ContainsFunc(items, func(item Item) bool { return item.Name == known.Name }) {
 			continue
 		}
 		part := known
 		part.Operations = nil
 		for _, o := range known.Operations {
-			if slices.ContainsFunc(items[i].Operations, func(granted Operation) bool { return granted.Action == o.Action }) {
+			if slices.ContainsFunc(items, func(item Item) bool { return item.Name == known.Name && item.opens(o.Action) }) {
 				part.Operations = append(part.Operations, o)
 			}
 		}
 		selected = append(selected, part)
 	}
 	return selected, nil
+}
+
+func (i Item) opens(action string) bool {
+	return slices.ContainsFunc(i.Operations, func(o Operation) bool { return o.Action == action })
 }

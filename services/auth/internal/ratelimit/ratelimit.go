@@ -49,6 +49,21 @@ func (l *Limiter) Allow(address netip.Addr) error {
 	if tokens.AllowN(now, 1) {
 		return nil
 	}
+	return l.refusal(tokens, now)
+}
+
+// Check is Allow for a try that will be counted only if it fails, by Allow.
+func (l *Limiter) Check(address netip.Addr) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, tokens := l.now(), l.tokens(subscriber(address))
+	if tokens.TokensAt(now) >= 1 {
+		return nil
+	}
+	return l.refusal(tokens, now)
+}
+
+func (l *Limiter) refusal(tokens *rate.Limiter, now time.Time) error {
 	missing := (1 - tokens.TokensAt(now)) / float64(tokens.Limit())
 	return fault.Exhausted("RATE_LIMITED", "too many %s from your address: try again in %d s", l.what, int(math.Ceil(missing)))
 }

@@ -2,6 +2,7 @@ package rights
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,9 +14,12 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/access"
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/bus"
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/page"
 	"github.com/opsdeck/opsdeck/pkg/pg"
 
 	"github.com/opsdeck/opsdeck/services/auth/internal/menu"
+	"github.com/opsdeck/opsdeck/services/auth/internal/permission"
 )
 
 // Server serves the AccessService and the MenuService, and is the Decider of the auth service itself.
@@ -34,7 +38,7 @@ func NewServer(pool *pgxpool.Pool, now func() time.Time) *Server {
 
 // Decide implements access.Decider without asking anybody but the database.
 func (s *Server) Decide(ctx context.Context, caller authn.Principal, rights []string) (access.Decision, error) {
-	r, err := Of(ctx, s.pool, caller, s.now())
+	r, err := Of(ctx, s.pool, caller, s.now(), rights...)
 	if err != nil {
 		return access.Decision{}, err
 	}
@@ -49,7 +53,7 @@ func (s *Server) Decide(ctx context.Context, caller authn.Principal, rights []st
 
 // Check implements the AccessService.
 func (s *Server) Check(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now(), request.GetRight())
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +62,7 @@ func (s *Server) Check(ctx context.Context, request *authv1.CheckRequest) (*auth
 
 // BatchCheck implements the AccessService.
 func (s *Server) BatchCheck(ctx context.Context, request *authv1.BatchCheckRequest) (*authv1.BatchCheckResponse, error) {
-	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now(), request.GetRights()...)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +72,41 @@ func (s *Server) BatchCheck(ctx context.Context, request *authv1.BatchCheckReque
 	}
 	return answer, nil
 }
+
+// ListAllowed implements the AccessService.
+func (s *Server) ListAllowed(ctx context.Context, request *authv1.ListAllowedRequest) (*authv1.ListAllowedResponse, error) {
+	kind, name := request.GetKind(), request.GetPermission()
+	k, known := permission.KindNamed(kind)
+	if !known {
+		return nil, fault.Invalid("kind", "there is no kind of resource %q", kind)
+	}
+	if p, ok := k.Permission(name); !ok || p.Name != name {
+		return nil, permission.Undefined(name)
+	}
+	scope := fmt.Sprintf("allowed/%s.%s", kind, name)
+	after, _, err := page.After[int64](scope, request.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	r, err := Of(ctx, s.pool, authn.FromContext(ctx), s.now())
+	if err != nil {
+		return nil, err
+	}
+	answer := &authv1.ListAllowedResponse{All: r.Admin() || r.holdsEvery(kind, name), Revision: r.Revision}
+	if answer.GetAll() || !r.switched(k) {
+		return answer, nil
+	}
+	size := allowedPages.Size(request.GetPageSize())
+	ids, err := allowed(ctx, s.pool, r.UserID, kind, name, after, size+1)
+	if err != nil {
+		return nil, err
+	}
+	answer.Ids, answer.NextPageToken, err = page.Cut(scope, ids, size, func(id int64) int64 { return id })
+	return answer, err
+}
+
+// allowedPages are for programs, which want few calls.
+var allowedPages = page.Limits{Default: 1000, Max: 10000}
 
 // Announce tells every service the newest revision of rights until ctx ends.
 func (s *Server) Announce(conn *bus.Conn, log *zap.Logger) func(context.Context) error {
@@ -107,12 +146,14 @@ func (s *Server) ListActions(ctx context.Context, _ *authv1.ListActionsRequest) 
 }
 
 func (s *Server) selected(ctx context.Context, r Rights) ([]menu.Item, error) {
-	rows, _ := s.pool.Query(ctx, `SELECT authority FROM auth.roles WHERE id = $1`, r.ID) // the error comes again below
-	authority, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	rows, _ := s.pool.Query(ctx, `
+		SELECT r.authority FROM auth.held_roles h JOIN auth.roles r ON r.id = h.role_id WHERE h.user_id = $1 ORDER BY r.id`,
+		r.UserID) // the error comes again below
+	authorities, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, pg.Fault(err, "ROLE_NOT_FOUND", "read the role %s of %s", r.Name, r.Principal().Name())
+		return nil, pg.Fault(err, "ROLE", "read the roles of %s", r.Principal().Name())
 	}
-	return menu.Select(authority)
+	return menu.Select(authorities...)
 }
 
 func itemProto(item menu.Item) *authv1.MenuItem {

@@ -46,7 +46,7 @@ func (s *Server) ListRoles(ctx context.Context, r *authv1.ListRolesRequest) (*au
 
 // CreateRole implements the RoleService.
 func (s *Server) CreateRole(ctx context.Context, r *authv1.CreateRoleRequest) (*authv1.CreateRoleResponse, error) {
-	role := roleRow{Tenant: r.GetTenant(), Authority: r.GetAuthority()}
+	role := roleRow{Tenant: r.GetTenant()}
 	role.Name, role.ObjectType = r.GetName(), r.GetOperationObjectType()
 	err := role.setAuthority(r.GetAuthority())
 	if err != nil {
@@ -59,11 +59,12 @@ func (s *Server) CreateRole(ctx context.Context, r *authv1.CreateRoleRequest) (*
 		if role.Admin() {
 			return protected(role)
 		}
+		role.Creator = c.By.Username
 		objects, err := objectsOf(ctx, c, &role)
 		if err != nil {
 			return err
 		}
-		if err := c.By.Cover(role.Role); err != nil {
+		if err := c.By.Cover("the role "+role.Name, role.Grants()); err != nil {
 			return err
 		}
 		if role.ID, err = insert(ctx, c, role); err != nil {
@@ -101,7 +102,7 @@ func (s *Server) UpdateRole(ctx context.Context, r *authv1.UpdateRoleRequest) (*
 		if err != nil {
 			return err
 		}
-		if err := c.By.Cover(after.Role); err != nil {
+		if err := c.By.Cover("the role "+after.Name, after.Grants()); err != nil {
 			return err
 		}
 		if err := update(ctx, c, after); err != nil {
@@ -125,7 +126,7 @@ func (s *Server) DeleteRole(ctx context.Context, r *authv1.DeleteRoleRequest) (*
 		if err != nil {
 			return err
 		}
-		if err := remove(ctx, c, role); err != nil {
+		if err := remove(ctx, c, &role); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &role, nil)
@@ -145,7 +146,7 @@ func changeable(ctx context.Context, c *change.Change, name string) (roleRow, er
 	if role.Admin() {
 		return role, protected(role)
 	}
-	return role, c.By.Cover(role.Role)
+	return role, c.CoverRole(ctx, role.ID, role.Name)
 }
 
 func protected(role roleRow) error {

@@ -15,8 +15,10 @@ import (
 )
 
 type roleRow struct {
-	Tenant    string `db:"tenant"`
-	Authority string `db:"authority"` // as received
+	Tenant    string   `db:"tenant"`
+	Authority string   `db:"authority"` // as received
+	Creator   string   `db:"creator"`   // user name; empty for roles of old
+	granted   []string // what goes with a role that is deleted
 	rights.Role
 }
 
@@ -28,10 +30,8 @@ func (r roleRow) toProto() *authv1.Role {
 	return &authv1.Role{Tenant: r.Tenant, Name: r.Name, ObjectType: r.ObjectType, ObjectUsers: r.Users, Authority: authority}
 }
 
-// list returns the roles of the tenants in reach.
-func list(ctx context.Context, db rights.Querier, by rights.Rights, tenant string) ([]roleRow, error) {
-	rows, _ := db.Query(ctx, `
-		SELECT t.name AS tenant, r.authority, r.id AS role_id, r.name AS role, r.object_type, r.actions,
+const selectRole = `
+		SELECT t.name AS tenant, r.authority, r.creator, r.id AS role_id, r.name AS role, r.object_type, r.actions,
 		       ARRAY(SELECT ot.name || ':' || ou.username
 		               FROM auth.role_objects o
 		               JOIN auth.users ou ON ou.id = o.user_id
@@ -39,7 +39,11 @@ func list(ctx context.Context, db rights.Querier, by rights.Rights, tenant strin
 		              WHERE o.role_id = r.id
 		              ORDER BY ot.name, lower(ou.username)) AS object_users
 		  FROM auth.roles r
-		  JOIN auth.tenants t ON t.id = r.tenant_id
+		  JOIN auth.tenants t ON t.id = r.tenant_id`
+
+// list returns the roles of the tenants in reach.
+func list(ctx context.Context, db rights.Querier, by rights.Rights, tenant string) ([]roleRow, error) {
+	rows, _ := db.Query(ctx, selectRole+`
 		 WHERE ($1 OR t.name = $2) AND ($3 = '' OR t.name = $3)
 		 ORDER BY t.name, r.name`, by.Scope().EveryTenant, by.Tenant, tenant) // the error comes again below
 	roles, err := pgx.CollectRows(rows, pgx.RowToStructByName[roleRow])
@@ -47,16 +51,7 @@ func list(ctx context.Context, db rights.Querier, by rights.Rights, tenant strin
 }
 
 func find(ctx context.Context, c *change.Change, name string) (roleRow, error) {
-	rows, _ := c.Tx.Query(ctx, `
-		SELECT t.name AS tenant, r.authority, r.id AS role_id, r.name AS role, r.object_type, r.actions,
-		       ARRAY(SELECT ot.name || ':' || ou.username
-		               FROM auth.role_objects o
-		               JOIN auth.users ou ON ou.id = o.user_id
-		               JOIN auth.tenants ot ON ot.id = ou.tenant_id
-		              WHERE o.role_id = r.id
-		              ORDER BY ot.name, lower(ou.username)) AS object_users
-		  FROM auth.roles r
-		  JOIN auth.tenants t ON t.id = r.tenant_id
+	rows, _ := c.Tx.Query(ctx, selectRole+`
 		 WHERE t.id = $1 AND r.name = $2`, c.Tenant.ID, name) // the error comes again below
 	role, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[roleRow])
 	return role, pg.Fault(err, "ROLE_NOT_FOUND", "tenant %s has no role %s", c.Tenant.Name, name)
@@ -64,8 +59,9 @@ func find(ctx context.Context, c *change.Change, name string) (roleRow, error) {
 
 func insert(ctx context.Context, c *change.Change, r roleRow) (id int64, err error) {
 	err = c.Tx.QueryRow(ctx, `
-		INSERT INTO auth.roles (tenant_id, name, object_type, authority, actions, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`, c.Tenant.ID, r.Name, r.ObjectType, r.Authority, r.Actions, c.Now).Scan(&id)
+		INSERT INTO auth.roles (tenant_id, name, object_type, authority, actions, creator, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+		c.Tenant.ID, r.Name, r.ObjectType, r.Authority, r.Actions, r.Creator, c.Now).Scan(&id)
 	return id, pg.Fault(err, "ROLE_EXISTS", "tenant %s has a role %s already", r.Tenant, r.Name)
 }
 
@@ -84,8 +80,14 @@ func setObjects(ctx context.Context, c *change.Change, r roleRow, users []int64)
 	return pg.Fault(err, "ROLE", "replace the users of the role %s", r.Name)
 }
 
-func remove(ctx context.Context, c *change.Change, r roleRow) error {
-	_, err := c.Tx.Exec(ctx, `DELETE FROM auth.roles WHERE id = $1`, r.ID)
+// remove also takes what was granted to the role, and writes that down in it.
+func remove(ctx context.Context, c *change.Change, r *roleRow) error {
+	g, err := rights.OfRole(ctx, c.Tx, r.ID)
+	if err != nil {
+		return err
+	}
+	r.granted = g.Granted()
+	_, err = c.Tx.Exec(ctx, `DELETE FROM auth.roles WHERE id = $1`, r.ID)
 	return pg.Fault(err, "ROLE_IN_USE", "the role %s of tenant %s cannot be deleted: users have it", r.Name, r.Tenant)
 }
 
@@ -113,11 +115,12 @@ type audited struct {
 	ObjectType  string   `json:"object_type"`
 	ObjectUsers []string `json:"object_users"`
 	Actions     []string `json:"actions"`
+	Granted     []string `json:"granted,omitempty"` // of one that is deleted: what goes with it
 }
 
 func (r *roleRow) audited() any {
 	if r == nil {
 		return nil
 	}
-	return audited{Name: r.Name, Tenant: r.Tenant, ObjectType: r.ObjectType, ObjectUsers: r.Users, Actions: r.Actions}
+	return audited{Name: r.Name, Tenant: r.Tenant, ObjectType: r.ObjectType, ObjectUsers: r.Users, Actions: r.Actions, Granted: r.granted}
 }

@@ -22,9 +22,11 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
 	"github.com/opsdeck/opsdeck/services/auth/internal/captcha"
+	"github.com/opsdeck/opsdeck/services/auth/internal/mail"
 	"github.com/opsdeck/opsdeck/services/auth/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/auth/internal/password"
 	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
+	"github.com/opsdeck/opsdeck/services/auth/internal/totp"
 	"github.com/opsdeck/opsdeck/services/auth/internal/user"
 )
 
@@ -76,6 +78,7 @@ func newBundle(t *testing.T, change ...func(*Config)) *bundle {
 	b.cfg.Keys, err = signing.New(b.pool, sealer, 30*24*time.Hour, b.now)
 	require.NoError(t, err)
 	require.NoError(t, b.cfg.Keys.Rotate(t.Context()))
+	b.cfg.Factors = &totp.Factors{Pool: b.pool, Sealer: sealer, Mails: mail.Outbox{Queue: b.cfg.Queue, Sealer: sealer, Enabled: true}, Now: b.now}
 	require.NoError(t, user.Bootstrap(t.Context(), b.pool, b.cfg.Passwords, adminSecret, &bytes.Buffer{}, b.now()))
 	for _, f := range change {
 		f(&b.cfg)

@@ -9,20 +9,52 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/secret"
+
+	"github.com/opsdeck/opsdeck/services/auth/internal/totp"
 )
 
 // Confirm checks the password of the caller, as it travelled. Wrong ones count like wrong logins, and lock the account like
 // them: a stolen session must not become a place to guess. Errors: PASSWORD_WRONG, PASSWORD_UNREADABLE, ACCOUNT_LOCKED.
 func (s *Server) Confirm(ctx context.Context, text string) error {
-	caller := authn.FromContext(ctx)
-	who := account{caller.Tenant, caller.User}
-	if err := s.unlocked(ctx, who); err != nil {
+	if err := s.unlocked(ctx, callerOf(ctx)); err != nil {
 		return err
 	}
 	password, err := s.reveal(text)
 	if err != nil {
 		return err
 	}
+	return s.confirm(ctx, password, fault.Denied("PASSWORD_WRONG", "current_user_password: is not the password of %s", callerOf(ctx)))
+}
+
+// ConfirmBoth is Confirm for both factors of the caller, if he has a second one. Errors: those of Confirm, TOTP_REQUIRED, TOTP_WRONG.
+func (s *Server) ConfirmBoth(ctx context.Context, text, code string) error {
+	if err := s.Confirm(ctx, text); err != nil {
+		return err
+	}
+	who := callerOf(ctx)
+	p, err := s.store.person(ctx, who)
+	if err != nil || p == nil {
+		return err
+	}
+	err = s.cfg.Factors.Verify(ctx, p.ID, code)
+	if fault.Is(err, totp.Wrong) {
+		return s.count(ctx, who, err)
+	}
+	return err
+}
+
+// ConfirmOriginal is Confirm for calls whose document knows no encryption. Errors: PASSWORD_ORIGINAL_WRONG, ACCOUNT_LOCKED.
+func (s *Server) ConfirmOriginal(ctx context.Context, password string) error {
+	if err := s.unlocked(ctx, callerOf(ctx)); err != nil {
+		return err
+	}
+	return s.confirm(ctx, password, &fault.Fault{
+		Code: codes.InvalidArgument, Reason: "PASSWORD_ORIGINAL_WRONG", Message: "original password is wrong",
+	})
+}
+
+func (s *Server) confirm(ctx context.Context, password string, wrong error) error {
+	who := callerOf(ctx)
 	p, err := s.store.person(ctx, who)
 	if err != nil {
 		return err
@@ -35,9 +67,14 @@ func (s *Server) Confirm(ctx context.Context, text string) error {
 		return err
 	}
 	if !ok {
-		return s.count(ctx, who, fault.Denied("PASSWORD_WRONG", "current_user_password: is not the password of %s", who))
+		return s.count(ctx, who, wrong)
 	}
 	return s.unlocked(ctx, who) // it may have been locked while the password was checked
+}
+
+func callerOf(ctx context.Context) account {
+	caller := authn.FromContext(ctx)
+	return account{caller.Tenant, caller.User}
 }
 
 func (s *Server) unlocked(ctx context.Context, who account) error {
@@ -55,6 +92,11 @@ func (s *Server) Hash(ctx context.Context, field, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return s.HashPlain(ctx, field, password)
+}
+
+// HashPlain is Hash for calls whose document knows no encryption. Errors: PASSWORD_WEAK.
+func (s *Server) HashPlain(ctx context.Context, field, password string) (string, error) {
 	if err := s.cfg.Policy.Check(field, password); err != nil {
 		return "", err
 	}
@@ -67,8 +109,7 @@ func (s *Server) revealNew(ctx context.Context, field, text string) (string, err
 	if s.cfg.RSA == nil {
 		return text, nil
 	}
-	caller := authn.FromContext(ctx)
-	who := account{caller.Tenant, caller.User}
+	who := callerOf(ctx)
 	if err := s.unlocked(ctx, who); err != nil {
 		return "", err
 	}

@@ -193,7 +193,7 @@ func TestARightPasswordBehindTheThirdFailureIsRefused(t *testing.T) {
 	for range maxFailures {
 		requireRefusal(t, server.count(t.Context(), who, loginFailed()), codes.Unauthenticated, "LOGIN_FAILED")
 	}
-	_, _, err = server.open(t.Context(), authenticated{person: p})
+	_, _, err = server.Open(t.Context(), Known{person: p})
 	requireRefusal(t, err, codes.ResourceExhausted, "ACCOUNT_LOCKED")
 	require.Zero(t, b.count(t, `SELECT count(*) FROM auth.sessions`))
 }
@@ -215,7 +215,7 @@ func TestAUserDisabledInBetweenIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.pool.Exec(t.Context(), `UPDATE auth.users SET status = 'disabled'`)
 	require.NoError(t, err)
-	_, _, err = server.open(t.Context(), authenticated{person: p})
+	_, _, err = server.Open(t.Context(), Known{person: p})
 	requireRefusal(t, err, codes.Unauthenticated, "LOGIN_FAILED")
 	require.Zero(t, b.events(t, "opsdeck.auth.session.opened"))
 }
@@ -228,7 +228,7 @@ func TestAPasswordChangedInBetweenIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.pool.Exec(t.Context(), `UPDATE auth.users SET password_set_at = password_set_at + interval '1 second'`)
 	require.NoError(t, err)
-	_, _, err = server.open(t.Context(), authenticated{person: p})
+	_, _, err = server.Open(t.Context(), Known{person: p})
 	requireRefusal(t, err, codes.Unauthenticated, "LOGIN_FAILED")
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/auth/internal/password"
 	"github.com/opsdeck/opsdeck/services/auth/internal/ratelimit"
 	"github.com/opsdeck/opsdeck/services/auth/internal/signing"
+	"github.com/opsdeck/opsdeck/services/auth/internal/totp"
 )
 
 // Config is what signing in stands on.
@@ -29,6 +29,7 @@ type Config struct {
 	Policy            password.Policy
 	RSA               *secret.RSA // nil: passwords arrive in plain text
 	Keys              *signing.Keys
+	Factors           *totp.Factors
 	LoginsPerMinute   int // from one address
 	CaptchasPerMinute int // for one address
 	Now               func() time.Time
@@ -42,12 +43,13 @@ type Server struct {
 	store    store
 	logins   *ratelimit.Limiter
 	captchas *ratelimit.Limiter
+	seen     seen
 }
 
 // NewServer returns the SessionService.
 func NewServer(cfg Config) *Server {
 	return &Server{
-		cfg: cfg, store: store{cfg.Pool},
+		cfg: cfg, store: store{cfg.Pool}, seen: seen{now: cfg.Now, uses: map[string]time.Time{}},
 		logins:   ratelimit.New("logins", cfg.LoginsPerMinute, cfg.Now),
 		captchas: ratelimit.New("captchas", cfg.CaptchasPerMinute, cfg.Now),
 	}
@@ -63,33 +65,6 @@ func (s *Server) CreateCaptcha(ctx context.Context, r *authv1.CreateCaptchaReque
 		return nil, err
 	}
 	return &authv1.CreateCaptchaResponse{Id: id, DataScheme: data}, nil
-}
-
-// Login implements the SessionService. The order of checks is the documents': lockout, captcha, user, password.
-func (s *Server) Login(ctx context.Context, r *authv1.LoginRequest) (*authv1.LoginResponse, error) {
-	if err := s.logins.Allow(rpc.FromContext(ctx).Address); err != nil {
-		return nil, err
-	}
-	who, now := account{r.GetTenant(), r.GetUsername()}, s.cfg.Now()
-	failed, err := s.store.attempts(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	if failed.locked(now) {
-		return nil, failed.refusal(who, now)
-	}
-	known, wrong, err := s.identify(ctx, who, r)
-	if err != nil {
-		return nil, err
-	}
-	if wrong != nil {
-		return nil, s.count(ctx, who, wrong)
-	}
-	token, expires, err := s.open(ctx, known)
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.LoginResponse{Token: token, ExpireTime: timestamppb.New(expires)}, nil
 }
 
 // DeleteExpired removes sessions and failed logins that no longer matter.

@@ -22,30 +22,34 @@ type person struct {
 	Enabled     bool      `db:"enabled"`
 }
 
-// opened is a session to be stored.
-type opened struct {
-	id      string
-	address string
-	from    time.Time
-	until   time.Time
-}
-
 type store struct{ pool *pgxpool.Pool }
 
 // person returns nil when there is none.
 func (s store) person(ctx context.Context, who account) (*person, error) {
+	p, err := s.personWhere(ctx, `t.name = $1 AND lower(u.username) = lower($2)`, who.tenant, who.username)
+	return p, pg.Fault(err, "USER", "read user %s", who)
+}
+
+// personByID returns nil when there is none.
+func (s store) personByID(ctx context.Context, id int64) (*person, error) {
+	p, err := s.personWhere(ctx, `u.id = $1`, id)
+	return p, pg.Fault(err, "USER", "read user %d", id)
+}
+
+// personWhere takes one of the conditions above.
+func (s store) personWhere(ctx context.Context, condition string, args ...any) (*person, error) {
 	rows, _ := s.pool.Query(ctx, `
-		SELECT u.id, t.name AS tenant, u.username, r.name AS role, u.password_hash, u.password_set_at,
+		SELECT u.id, t.name AS tenant, u.username, coalesce(r.name, '') AS role, u.password_hash, u.password_set_at,
 		       u.status = 'enabled' AS enabled
 		  FROM auth.users u
 		  JOIN auth.tenants t ON t.id = u.tenant_id
-		  JOIN auth.roles r ON r.id = u.role_id
-		 WHERE t.name = $1 AND lower(u.username) = lower($2)`, who.tenant, who.username) // the error comes again below
+		  LEFT JOIN auth.roles r ON r.id = u.role_id
+		 WHERE `+condition, args...) // the error comes again below
 	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[person])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // that nobody has the name is an answer, which the caller must not show
+		return nil, nil //nolint:nilnil // that there is nobody is an answer, which the caller must not show
 	}
-	return p, pg.Fault(err, "USER", "read user %s", who)
+	return p, err
 }
 
 // attempts returns the zero value for an account without failures.
@@ -90,13 +94,13 @@ func saveAttempts(ctx context.Context, tx pgx.Tx, who account, a attempts, now t
 }
 
 // insert also keeps others from changing the user before the transaction ends. It reports false when the user was disabled, deleted or given another password since it was read.
-func insert(ctx context.Context, tx pgx.Tx, p *person, o opened) (bool, error) {
+func insert(ctx context.Context, tx pgx.Tx, p *person, o Session) (bool, error) {
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO auth.sessions (id, user_id, address, created_at, expires_at)
-		SELECT $1, u.id, $2, $3, $4
+		INSERT INTO auth.sessions (id, user_id, kind, secret_hash, turn_hash, address, user_agent, created_at, expires_at)
+		SELECT $1, u.id, $2, $3, $4, $5, $6, $7, $8
 		  FROM auth.users u
-		 WHERE u.id = $5 AND u.status = 'enabled' AND u.password_set_at = $6
-		   FOR NO KEY UPDATE`, o.id, o.address, o.from, o.until, p.ID, p.PasswordSet)
+		 WHERE u.id = $9 AND u.status = 'enabled' AND u.password_set_at = $10
+		   FOR NO KEY UPDATE`, o.ID, o.Kind, o.Secret, o.Turn, o.Address, o.Agent, o.From, o.Until, p.ID, p.PasswordSet)
 	return tag.RowsAffected() == 1, pg.Fault(err, "SESSION", "store a session of %s:%s", p.Tenant, p.Username)
 }
 
@@ -105,9 +109,32 @@ func replaceHash(ctx context.Context, tx pgx.Tx, p *person, hash string) error {
 	return pg.Fault(err, "USER", "store a password hash of %s:%s", p.Tenant, p.Username)
 }
 
-// deleteExpired removes sessions and failed logins that no longer matter.
+// Unlock takes the failed logins off an account and reports whether there were any.
+func Unlock(ctx context.Context, tx pgx.Tx, tenant, username string) (bool, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM auth.login_attempts WHERE tenant = $1 AND username = lower($2)`, tenant, username)
+	return tag.RowsAffected() > 0, pg.Fault(err, "LOGIN_ATTEMPTS", "unlock %s:%s", tenant, username)
+}
+
+// SetPassword stores the hash of a user's new password and ends the sessions that he signed in to, but for one that is to stay; ""
+// for none. His tokens stay: he removes them himself.
+func SetPassword(ctx context.Context, tx pgx.Tx, userID int64, hash string, now time.Time, stays string) error {
+	_, err := tx.Exec(ctx, `UPDATE auth.users SET password_hash = $2, password_set_at = $3 WHERE id = $1`, userID, hash, now)
+	if err != nil {
+		return pg.Fault(err, "USER", "store the password of user %d", userID)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM auth.sign_ins WHERE user_id = $1 AND id <> $2`, userID, stays)
+	return pg.Fault(err, "SESSION", "end the sessions of user %d", userID)
+}
+
+// EndEvery ends the sessions that anybody signed in to.
+func EndEvery(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `DELETE FROM auth.sign_ins`)
+	return pg.Fault(err, "SESSION", "end all sessions")
+}
+
+// deleteExpired removes sessions and failed logins that no longer matter. Tokens that have expired are shown until they are removed.
 func (s store) deleteExpired(ctx context.Context, now time.Time) error {
-	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sessions WHERE expires_at <= $1`, now)
+	_, err := s.pool.Exec(ctx, `DELETE FROM auth.sign_ins WHERE expires_at <= $1`, now)
 	if err != nil {
 		return pg.Fault(err, "SESSION", "delete expired sessions")
 	}

@@ -87,6 +87,24 @@ func (k *Keys) Rotate(ctx context.Context) error {
 	return k.reload(ctx)
 }
 
+// Replace makes a key whatever the age of the newest is: the ordinary way, or at once, when the private keys may be in wrong hands.
+// Then the keys before are good for nothing from now on; other processes, which remember them, follow within five minutes.
+func (k *Keys) Replace(ctx context.Context, tx pgx.Tx, atOnce bool) (id string, err error) {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('opsdeck.auth.signing_keys', 0))`); err != nil {
+		return "", fmt.Errorf("wait for another replica's rotation: %w", err)
+	}
+	now := k.now()
+	from, retire := now.Add(lead), now.Add(lead+TokenLife+grace)
+	if atOnce {
+		from, retire = now, now
+	}
+	key, err := k.generate(now, from)
+	if err != nil {
+		return "", err
+	}
+	return key.ID, succeed(ctx, tx, key, retire)
+}
+
 // reload also opens the private key in use: better to fail now than at the next login.
 func (k *Keys) reload(ctx context.Context) error {
 	k.mu.Lock()

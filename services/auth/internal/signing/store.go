@@ -44,7 +44,7 @@ func newest(ctx context.Context, tx pgx.Tx) (time.Time, error) {
 
 // succeed stores a key and lets those before it retire.
 func succeed(ctx context.Context, tx pgx.Tx, key keyRow, predecessorsRetire time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE auth.signing_keys SET retires_at = $1 WHERE retires_at IS NULL`, predecessorsRetire)
+	_, err := tx.Exec(ctx, `UPDATE auth.signing_keys SET retires_at = $1 WHERE retires_at IS NULL OR retires_at > $1`, predecessorsRetire)
 	if err != nil {
 		return pg.Fault(err, "SIGNING_KEYS", "retire the signing keys before %s", key.ID)
 	}

@@ -66,7 +66,7 @@ func insertTenant(ctx context.Context, tx pgx.Tx, now time.Time) (id int64, err 
 func insertAdmin(ctx context.Context, tx pgx.Tx, tenant int64, hash string, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		WITH role AS (
-			INSERT INTO auth.roles (tenant_id, name, object_type, created_at) VALUES ($1, $2, 'all', $5) RETURNING id
+			INSERT INTO auth.roles (tenant_id, name, object_type, creator, created_at) VALUES ($1, $2, 'all', $3, $5) RETURNING id
 		)
 		INSERT INTO auth.users (tenant_id, role_id, username, password_hash, password_set_at, created_at)
 		SELECT $1, role.id, $3, $4, $5, $5 FROM role`, tenant, authn.AdminRole, adminUser, hash, now)

@@ -4,6 +4,7 @@ package user
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -51,7 +52,7 @@ func (s *Server) GetCurrentUser(ctx context.Context, _ *authv1.GetCurrentUserReq
 		return nil, err
 	}
 	return &authv1.GetCurrentUserResponse{CurrentUser: &authv1.User{
-		Username: r.Username, Tenant: r.Tenant, Role: r.Name, CreateTime: timestamppb.New(r.Created), Remark: r.Remark,
+		Username: r.Username, Tenant: r.Tenant, Role: r.Role, CreateTime: timestamppb.New(r.Created), Remark: r.Remark,
 	}}, nil
 }
 
@@ -96,8 +97,11 @@ func (s *Server) CreateUser(ctx context.Context, r *authv1.CreateUserRequest) (*
 		if err != nil {
 			return err
 		}
-		u := userRow{Tenant: r.GetTenant(), Username: r.GetUsername(), Role: role, Remark: r.GetRemark(), Enabled: true, Created: c.Now}
-		if err := insert(ctx, c, u, hash); err != nil {
+		u := userRow{
+			Tenant: r.GetTenant(), Username: r.GetUsername(), RoleID: &role.ID, Role: role.Name, Roles: []string{role.Name},
+			Remark: r.GetRemark(), Status: Enabled, Created: c.Now,
+		}
+		if u.ID, err = insert(ctx, c, u, hash); err != nil {
 			return err
 		}
 		return record(ctx, c, "created", nil, &u, false)
@@ -115,20 +119,14 @@ func (s *Server) UpdateUser(ctx context.Context, r *authv1.UpdateUserRequest) (*
 		if err != nil {
 			return err
 		}
-		after := before
-		after.Remark = r.GetRemark()
-		if after.Role, err = grantable(ctx, c, r.GetRole()); err != nil {
+		role, err := grantable(ctx, c, r.GetRole())
+		if err != nil {
 			return err
 		}
-		if before.Admin() && !after.Admin() {
-			if err := keepsAdmin(ctx, c, before); err != nil {
-				return err
-			}
-		}
-		if err := update(ctx, c, after); err != nil {
+		if err := update(ctx, c, before, role, r.GetRemark()); err != nil {
 			return err
 		}
-		return record(ctx, c, "updated", &before, &after, false)
+		return changed(ctx, c, []userRow{before})
 	})
 	if err != nil {
 		return nil, err
@@ -174,7 +172,7 @@ func (s *Server) DeleteUser(ctx context.Context, r *authv1.DeleteUserRequest) (*
 		case u.Tenant == authn.PlatformTenant && u.Username == adminUser:
 			return fault.Denied("USER_PROTECTED", "%s cannot be deleted", u.name())
 		}
-		if err := remove(ctx, c, u); err != nil {
+		if err := remove(ctx, c, &u); err != nil {
 			return err
 		}
 		return record(ctx, c, "deleted", &u, nil, false)
@@ -194,7 +192,7 @@ func target(ctx context.Context, c *change.Change, username string) (userRow, er
 	if err != nil {
 		return u, err
 	}
-	return u, c.By.Cover(u.Role)
+	return u, c.CoverUser(ctx, u.ID, u.name())
 }
 
 // grantable returns a role that the caller may give. The role admin of a tenant comes into being with its first user.
@@ -206,17 +204,42 @@ func grantable(ctx context.Context, c *change.Change, name string) (rights.Role,
 	if err != nil {
 		return role, err
 	}
-	return role, c.By.Cover(role)
+	return role, c.CoverRole(ctx, role.ID, role.Name)
 }
 
-// keepsAdmin refuses to take the role admin from the last of the platform who has it.
-func keepsAdmin(ctx context.Context, c *change.Change, u userRow) error {
-	if u.Tenant != authn.PlatformTenant {
-		return nil
+// changed writes down what became of users, and refuses a change that leaves the platform without an administrator.
+func changed(ctx context.Context, c *change.Change, before []userRow) error {
+	ids := make([]int64, 0, len(before))
+	lost := false
+	for _, u := range before {
+		ids, lost = append(ids, u.ID), lost || u.administers()
 	}
-	others, err := otherAdmins(ctx, c, u)
-	if err == nil && others == 0 {
-		err = fault.Precondition("LAST_ADMIN", "%s is the last administrator of the platform: make another one first", u.name())
+	after, err := findAll(ctx, c, ids)
+	if err != nil {
+		return err
+	}
+	if lost && c.Tenant.Name == authn.PlatformTenant {
+		if err := keepsAdmin(ctx, c); err != nil {
+			return err
+		}
+	}
+	for i := range before {
+		if reflect.DeepEqual(before[i].audited(), after[i].audited()) {
+			continue
+		}
+		if err := record(ctx, c, "updated", &before[i], &after[i], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepsAdmin refuses to end with a platform that nobody administers.
+func keepsAdmin(ctx context.Context, c *change.Change) error {
+	n, err := admins(ctx, c)
+	if err == nil && n == 0 {
+		err = fault.Precondition("LAST_ADMIN", "the platform would be left without an administrator: make another one first").
+			Chinese("平台将没有管理员，请先设置另一位管理员")
 	}
 	return err
 }

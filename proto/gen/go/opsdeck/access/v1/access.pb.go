@@ -36,7 +36,9 @@ type Rule struct {
 	//	*Rule_MenuAction
 	//	*Rule_Services
 	//	*Rule_Rights
-	Caller        isRule_Caller `protobuf_oneof:"caller"`
+	Caller isRule_Caller `protobuf_oneof:"caller"`
+	// Whether tokens that are limited to some modules may call the method whatever module it belongs to.
+	AnyScope      bool `protobuf:"varint,6,opt,name=any_scope,json=anyScope,proto3" json:"any_scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,6 +123,13 @@ func (x *Rule) GetRights() *Rights {
 		}
 	}
 	return nil
+}
+
+func (x *Rule) GetAnyScope() bool {
+	if x != nil {
+		return x.AnyScope
+	}
+	return false
 }
 
 type isRule_Caller interface {
@@ -299,14 +308,15 @@ var File_opsdeck_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_opsdeck_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1eopsdeck/access/v1/access.proto\x12\x11opsdeck.access.v1\x1a google/protobuf/descriptor.proto\"\xdc\x01\n" +
+	"\x1eopsdeck/access/v1/access.proto\x12\x11opsdeck.access.v1\x1a google/protobuf/descriptor.proto\"\xf9\x01\n" +
 	"\x04Rule\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12\x1d\n" +
 	"\tsigned_in\x18\x02 \x01(\bH\x00R\bsignedIn\x12!\n" +
 	"\vmenu_action\x18\x03 \x01(\tH\x00R\n" +
 	"menuAction\x129\n" +
 	"\bservices\x18\x04 \x01(\v2\x1b.opsdeck.access.v1.ServicesH\x00R\bservices\x123\n" +
-	"\x06rights\x18\x05 \x01(\v2\x19.opsdeck.access.v1.RightsH\x00R\x06rightsB\b\n" +
+	"\x06rights\x18\x05 \x01(\v2\x19.opsdeck.access.v1.RightsH\x00R\x06rights\x12\x1b\n" +
+	"\tany_scope\x18\x06 \x01(\bR\banyScopeB\b\n" +
 	"\x06caller\"6\n" +
 	"\x06Rights\x12\x15\n" +
 	"\x06all_of\x18\x01 \x03(\tR\x05allOf\x12\x15\n" +

@@ -244,6 +244,152 @@ func (x *BatchCheckResponse) GetRevision() int64 {
 	return 0
 }
 
+// What the caller wants to do, and to which kind of resource.
+type ListAllowedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind of resource: "application", "host" or "business".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Permission on one of the kind, for instance "view_app".
+	Permission string `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"`
+	// How many ids at most; 1000 when zero, at most 10000.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the answer before; empty for the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAllowedRequest) Reset() {
+	*x = ListAllowedRequest{}
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAllowedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAllowedRequest) ProtoMessage() {}
+
+func (x *ListAllowedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAllowedRequest.ProtoReflect.Descriptor instead.
+func (*ListAllowedRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListAllowedRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ListAllowedRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *ListAllowedRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAllowedRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// The resources.
+type ListAllowedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the caller may do it to every resource of the kind in the tenants in reach; ids is empty then.
+	All bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	// Ids in ascending order.
+	Ids []int64 `protobuf:"varint,2,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The revision of everybody's rights that decided. Pages of different revisions are not one list.
+	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAllowedResponse) Reset() {
+	*x = ListAllowedResponse{}
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAllowedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAllowedResponse) ProtoMessage() {}
+
+func (x *ListAllowedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAllowedResponse.ProtoReflect.Descriptor instead.
+func (*ListAllowedResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListAllowedResponse) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListAllowedResponse) GetIds() []int64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ListAllowedResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListAllowedResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // Whose things somebody may act for.
 type Scope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -259,7 +405,7 @@ type Scope struct {
 
 func (x *Scope) Reset() {
 	*x = Scope{}
-	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +417,7 @@ func (x *Scope) String() string {
 func (*Scope) ProtoMessage() {}
 
 func (x *Scope) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[4]
+	mi := &file_opsdeck_auth_v1_access_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +430,7 @@ func (x *Scope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scope.ProtoReflect.Descriptor instead.
 func (*Scope) Descriptor() ([]byte, []int) {
-	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_auth_v1_access_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Scope) GetKind() string {
@@ -325,15 +471,29 @@ const file_opsdeck_auth_v1_access_proto_rawDesc = "" +
 	"\x12BatchCheckResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x03(\bR\aallowed\x12,\n" +
 	"\x05scope\x18\x02 \x01(\v2\x16.opsdeck.auth.v1.ScopeR\x05scope\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"\xad\x01\n" +
+	"\x12ListAllowedRequest\x12\x1d\n" +
+	"\x04kind\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04kind\x12)\n" +
+	"\n" +
+	"permission\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"permission\x12$\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"}\n" +
+	"\x13ListAllowedResponse\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\x03R\x03ids\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\"T\n" +
 	"\x05Scope\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12!\n" +
 	"\fevery_tenant\x18\x02 \x01(\bR\veveryTenant\x12\x14\n" +
-	"\x05users\x18\x03 \x03(\tR\x05users2\xc4\x01\n" +
-	"\rAccessService\x12Q\n" +
-	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01\x12`\n" +
+	"\x05users\x18\x03 \x03(\tR\x05users2\xad\x02\n" +
+	"\rAccessService\x12S\n" +
+	"\x05Check\x12\x1d.opsdeck.auth.v1.CheckRequest\x1a\x1e.opsdeck.auth.v1.CheckResponse\"\v\xca\xf3\x18\x040\x01\x10\x01\x90\x02\x01\x12b\n" +
 	"\n" +
-	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"BatchCheck\x12\".opsdeck.auth.v1.BatchCheckRequest\x1a#.opsdeck.auth.v1.BatchCheckResponse\"\v\xca\xf3\x18\x040\x01\x10\x01\x90\x02\x01\x12c\n" +
+	"\vListAllowed\x12#.opsdeck.auth.v1.ListAllowedRequest\x1a$.opsdeck.auth.v1.ListAllowedResponse\"\t\xca\xf3\x18\x02\x10\x01\x90\x02\x01B@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_access_proto_rawDescOnce sync.Once
@@ -347,23 +507,27 @@ func file_opsdeck_auth_v1_access_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_access_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_opsdeck_auth_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_opsdeck_auth_v1_access_proto_goTypes = []any{
-	(*CheckRequest)(nil),       // 0: opsdeck.auth.v1.CheckRequest
-	(*CheckResponse)(nil),      // 1: opsdeck.auth.v1.CheckResponse
-	(*BatchCheckRequest)(nil),  // 2: opsdeck.auth.v1.BatchCheckRequest
-	(*BatchCheckResponse)(nil), // 3: opsdeck.auth.v1.BatchCheckResponse
-	(*Scope)(nil),              // 4: opsdeck.auth.v1.Scope
+	(*CheckRequest)(nil),        // 0: opsdeck.auth.v1.CheckRequest
+	(*CheckResponse)(nil),       // 1: opsdeck.auth.v1.CheckResponse
+	(*BatchCheckRequest)(nil),   // 2: opsdeck.auth.v1.BatchCheckRequest
+	(*BatchCheckResponse)(nil),  // 3: opsdeck.auth.v1.BatchCheckResponse
+	(*ListAllowedRequest)(nil),  // 4: opsdeck.auth.v1.ListAllowedRequest
+	(*ListAllowedResponse)(nil), // 5: opsdeck.auth.v1.ListAllowedResponse
+	(*Scope)(nil),               // 6: opsdeck.auth.v1.Scope
 }
 var file_opsdeck_auth_v1_access_proto_depIdxs = []int32{
-	4, // 0: opsdeck.auth.v1.CheckResponse.scope:type_name -> opsdeck.auth.v1.Scope
-	4, // 1: opsdeck.auth.v1.BatchCheckResponse.scope:type_name -> opsdeck.auth.v1.Scope
+	6, // 0: opsdeck.auth.v1.CheckResponse.scope:type_name -> opsdeck.auth.v1.Scope
+	6, // 1: opsdeck.auth.v1.BatchCheckResponse.scope:type_name -> opsdeck.auth.v1.Scope
 	0, // 2: opsdeck.auth.v1.AccessService.Check:input_type -> opsdeck.auth.v1.CheckRequest
 	2, // 3: opsdeck.auth.v1.AccessService.BatchCheck:input_type -> opsdeck.auth.v1.BatchCheckRequest
-	1, // 4: opsdeck.auth.v1.AccessService.Check:output_type -> opsdeck.auth.v1.CheckResponse
-	3, // 5: opsdeck.auth.v1.AccessService.BatchCheck:output_type -> opsdeck.auth.v1.BatchCheckResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
+	4, // 4: opsdeck.auth.v1.AccessService.ListAllowed:input_type -> opsdeck.auth.v1.ListAllowedRequest
+	1, // 5: opsdeck.auth.v1.AccessService.Check:output_type -> opsdeck.auth.v1.CheckResponse
+	3, // 6: opsdeck.auth.v1.AccessService.BatchCheck:output_type -> opsdeck.auth.v1.BatchCheckResponse
+	5, // 7: opsdeck.auth.v1.AccessService.ListAllowed:output_type -> opsdeck.auth.v1.ListAllowedResponse
+	5, // [5:8] is the sub-list for method output_type
+	2, // [2:5] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -380,7 +544,7 @@ func file_opsdeck_auth_v1_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_access_proto_rawDesc), len(file_opsdeck_auth_v1_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccessService_Check_FullMethodName      = "/opsdeck.auth.v1.AccessService/Check"
-	AccessService_BatchCheck_FullMethodName = "/opsdeck.auth.v1.AccessService/BatchCheck"
+	AccessService_Check_FullMethodName       = "/opsdeck.auth.v1.AccessService/Check"
+	AccessService_BatchCheck_FullMethodName  = "/opsdeck.auth.v1.AccessService/BatchCheck"
+	AccessService_ListAllowed_FullMethodName = "/opsdeck.auth.v1.AccessService/ListAllowed"
 )
 
 // AccessServiceClient is the client API for AccessService service.
@@ -34,6 +35,9 @@ type AccessServiceClient interface {
 	// BatchCheck is Check for many rights at once, for instance those that a page of rows shows as available actions.
 	// Errors: SESSION_ENDED.
 	BatchCheck(ctx context.Context, in *BatchCheckRequest, opts ...grpc.CallOption) (*BatchCheckResponse, error)
+	// ListAllowed lists the resources on which the caller has a permission, so that a list can be filtered without a question per
+	// row. Errors: PERMISSION_UNDEFINED, SESSION_ENDED.
+	ListAllowed(ctx context.Context, in *ListAllowedRequest, opts ...grpc.CallOption) (*ListAllowedResponse, error)
 }
 
 type accessServiceClient struct {
@@ -64,6 +68,16 @@ func (c *accessServiceClient) BatchCheck(ctx context.Context, in *BatchCheckRequ
 	return out, nil
 }
 
+func (c *accessServiceClient) ListAllowed(ctx context.Context, in *ListAllowedRequest, opts ...grpc.CallOption) (*ListAllowedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAllowedResponse)
+	err := c.cc.Invoke(ctx, AccessService_ListAllowed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccessServiceServer is the server API for AccessService service.
 // All implementations must embed UnimplementedAccessServiceServer
 // for forward compatibility.
@@ -75,6 +89,9 @@ type AccessServiceServer interface {
 	// BatchCheck is Check for many rights at once, for instance those that a page of rows shows as available actions.
 	// Errors: SESSION_ENDED.
 	BatchCheck(context.Context, *BatchCheckRequest) (*BatchCheckResponse, error)
+	// ListAllowed lists the resources on which the caller has a permission, so that a list can be filtered without a question per
+	// row. Errors: PERMISSION_UNDEFINED, SESSION_ENDED.
+	ListAllowed(context.Context, *ListAllowedRequest) (*ListAllowedResponse, error)
 	mustEmbedUnimplementedAccessServiceServer()
 }
 
@@ -90,6 +107,9 @@ func (UnimplementedAccessServiceServer) Check(context.Context, *CheckRequest) (*
 }
 func (UnimplementedAccessServiceServer) BatchCheck(context.Context, *BatchCheckRequest) (*BatchCheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method BatchCheck not implemented")
+}
+func (UnimplementedAccessServiceServer) ListAllowed(context.Context, *ListAllowedRequest) (*ListAllowedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAllowed not implemented")
 }
 func (UnimplementedAccessServiceServer) mustEmbedUnimplementedAccessServiceServer() {}
 func (UnimplementedAccessServiceServer) testEmbeddedByValue()                       {}
@@ -148,6 +168,24 @@ func _AccessService_BatchCheck_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccessService_ListAllowed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAllowedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessServiceServer).ListAllowed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessService_ListAllowed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessServiceServer).ListAllowed(ctx, req.(*ListAllowedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccessService_ServiceDesc is the grpc.ServiceDesc for AccessService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -162,6 +200,10 @@ var AccessService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "BatchCheck",
 			Handler:    _AccessService_BatchCheck_Handler,
+		},
+		{
+			MethodName: "ListAllowed",
+			Handler:    _AccessService_ListAllowed_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

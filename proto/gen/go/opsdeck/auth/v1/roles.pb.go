@@ -530,11 +530,663 @@ func (*DeleteRoleResponse) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{8}
 }
 
+// A role by id.
+type RoleEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name inside the tenant.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Name of the user who made it; empty when nobody wrote that down.
+	Creator string `protobuf:"bytes,3,opt,name=creator,proto3" json:"creator,omitempty"`
+	// Name of the tenant; empty when it is the caller's own.
+	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleEntry) Reset() {
+	*x = RoleEntry{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleEntry) ProtoMessage() {}
+
+func (x *RoleEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleEntry.ProtoReflect.Descriptor instead.
+func (*RoleEntry) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RoleEntry) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RoleEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RoleEntry) GetCreator() string {
+	if x != nil {
+		return x.Creator
+	}
+	return ""
+}
+
+func (x *RoleEntry) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Which roles to list; empty fields match everything.
+type FindRolesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the page, from 1.
+	Page int32 `protobuf:"varint,1,opt,name=page,proto3" json:"page,omitempty"`
+	// Rows of a page; 10 when left out.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Part of the name; case does not matter.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRolesRequest) Reset() {
+	*x = FindRolesRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRolesRequest) ProtoMessage() {}
+
+func (x *FindRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRolesRequest.ProtoReflect.Descriptor instead.
+func (*FindRolesRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FindRolesRequest) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *FindRolesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *FindRolesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// A page of roles by id.
+type FindRolesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are on all pages.
+	Count int64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The roles.
+	Results       []*RoleEntry `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRolesResponse) Reset() {
+	*x = FindRolesResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRolesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRolesResponse) ProtoMessage() {}
+
+func (x *FindRolesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRolesResponse.ProtoReflect.Descriptor instead.
+func (*FindRolesResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FindRolesResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *FindRolesResponse) GetResults() []*RoleEntry {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// A role's new name.
+type RenameRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the role.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name inside the tenant, without colon, slash and line break; the old one stays when this is left out.
+	Name          *string `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameRoleRequest) Reset() {
+	*x = RenameRoleRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameRoleRequest) ProtoMessage() {}
+
+func (x *RenameRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameRoleRequest.ProtoReflect.Descriptor instead.
+func (*RenameRoleRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RenameRoleRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RenameRoleRequest) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+// The role as it is now.
+type RenameRoleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The role.
+	Role          *RoleEntry `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameRoleResponse) Reset() {
+	*x = RenameRoleResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameRoleResponse) ProtoMessage() {}
+
+func (x *RenameRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameRoleResponse.ProtoReflect.Descriptor instead.
+func (*RenameRoleResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RenameRoleResponse) GetRole() *RoleEntry {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
+// A role to be deleted.
+type RemoveRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the role.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRoleRequest) Reset() {
+	*x = RemoveRoleRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRoleRequest) ProtoMessage() {}
+
+func (x *RemoveRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRoleRequest.ProtoReflect.Descriptor instead.
+func (*RemoveRoleRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RemoveRoleRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// Nothing to say.
+type RemoveRoleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRoleResponse) Reset() {
+	*x = RemoveRoleResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRoleResponse) ProtoMessage() {}
+
+func (x *RemoveRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRoleResponse.ProtoReflect.Descriptor instead.
+func (*RemoveRoleResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{15}
+}
+
+// Whose users to list.
+type ListRoleUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the role.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoleUsersRequest) Reset() {
+	*x = ListRoleUsersRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoleUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoleUsersRequest) ProtoMessage() {}
+
+func (x *ListRoleUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoleUsersRequest.ProtoReflect.Descriptor instead.
+func (*ListRoleUsersRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListRoleUsersRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// The users of a role by id.
+type ListRoleUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The users.
+	Users         []*Account `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoleUsersResponse) Reset() {
+	*x = ListRoleUsersResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoleUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoleUsersResponse) ProtoMessage() {}
+
+func (x *ListRoleUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoleUsersResponse.ProtoReflect.Descriptor instead.
+func (*ListRoleUsersResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListRoleUsersResponse) GetUsers() []*Account {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// Whom to give the role to.
+type AddRoleUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the role.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The users.
+	Users         []*IdRef `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddRoleUsersRequest) Reset() {
+	*x = AddRoleUsersRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddRoleUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddRoleUsersRequest) ProtoMessage() {}
+
+func (x *AddRoleUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddRoleUsersRequest.ProtoReflect.Descriptor instead.
+func (*AddRoleUsersRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AddRoleUsersRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *AddRoleUsersRequest) GetUsers() []*IdRef {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// Nothing to say.
+type AddRoleUsersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddRoleUsersResponse) Reset() {
+	*x = AddRoleUsersResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddRoleUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddRoleUsersResponse) ProtoMessage() {}
+
+func (x *AddRoleUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddRoleUsersResponse.ProtoReflect.Descriptor instead.
+func (*AddRoleUsersResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{19}
+}
+
+// Whom to take the role from.
+type RemoveRoleUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the role.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The users.
+	Users         []*IdRef `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRoleUsersRequest) Reset() {
+	*x = RemoveRoleUsersRequest{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRoleUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRoleUsersRequest) ProtoMessage() {}
+
+func (x *RemoveRoleUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRoleUsersRequest.ProtoReflect.Descriptor instead.
+func (*RemoveRoleUsersRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RemoveRoleUsersRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RemoveRoleUsersRequest) GetUsers() []*IdRef {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// Nothing to say.
+type RemoveRoleUsersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRoleUsersResponse) Reset() {
+	*x = RemoveRoleUsersResponse{}
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRoleUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRoleUsersResponse) ProtoMessage() {}
+
+func (x *RemoveRoleUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_roles_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRoleUsersResponse.ProtoReflect.Descriptor instead.
+func (*RemoveRoleUsersResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_roles_proto_rawDescGZIP(), []int{21}
+}
+
 var File_opsdeck_auth_v1_roles_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_roles_proto_rawDesc = "" +
 	"\n" +
-	"\x1bopsdeck/auth/v1/roles.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\"A\n" +
+	"\x1bopsdeck/auth/v1/roles.proto\x12\x0fopsdeck.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a\x1bopsdeck/auth/v1/users.proto\"A\n" +
 	"\x10ListRolesRequest\x12-\n" +
 	"\rfilter_tenant\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\ffilterTenant\"G\n" +
 	"\x11ListRolesResponse\x122\n" +
@@ -571,7 +1223,41 @@ const file_opsdeck_auth_v1_roles_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12\"\n" +
 	"\x06tenant\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\"\x14\n" +
-	"\x12DeleteRoleResponse2\xa6\x04\n" +
+	"\x12DeleteRoleResponse\"a\n" +
+	"\tRoleEntry\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\acreator\x18\x03 \x01(\tR\acreator\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"u\n" +
+	"\x10FindRolesRequest\x12\x1b\n" +
+	"\x04page\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12\x1c\n" +
+	"\x04name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x04name\"_\n" +
+	"\x11FindRolesResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x124\n" +
+	"\aresults\x18\x02 \x03(\v2\x1a.opsdeck.auth.v1.RoleEntryR\aresults\"i\n" +
+	"\x11RenameRoleRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12;\n" +
+	"\x04name\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x10\x01\x18\x80\x012\x16^[^:/\\s]+( [^:/\\s]+)*$H\x00R\x04name\x88\x01\x01B\a\n" +
+	"\x05_name\"D\n" +
+	"\x12RenameRoleResponse\x12.\n" +
+	"\x04role\x18\x01 \x01(\v2\x1a.opsdeck.auth.v1.RoleEntryR\x04role\"#\n" +
+	"\x11RemoveRoleRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"\x14\n" +
+	"\x12RemoveRoleResponse\"&\n" +
+	"\x14ListRoleUsersRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"G\n" +
+	"\x15ListRoleUsersResponse\x12.\n" +
+	"\x05users\x18\x01 \x03(\v2\x18.opsdeck.auth.v1.AccountR\x05users\"`\n" +
+	"\x13AddRoleUsersRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x129\n" +
+	"\x05users\x18\x02 \x03(\v2\x16.opsdeck.auth.v1.IdRefB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05users\"\x16\n" +
+	"\x14AddRoleUsersResponse\"c\n" +
+	"\x16RemoveRoleUsersRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x129\n" +
+	"\x05users\x18\x02 \x03(\v2\x16.opsdeck.auth.v1.IdRefB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05users\"\x19\n" +
+	"\x17RemoveRoleUsersResponse2\xcc\n" +
+	"\n" +
 	"\vRoleService\x12|\n" +
 	"\tListRoles\x12!.opsdeck.auth.v1.ListRolesRequest\x1a\".opsdeck.auth.v1.ListRolesResponse\"(\xca\xf3\x18\x0f\x1a\r/v2/role/list\x82\xd3\xe4\x93\x02\x0f\x12\r/v2/role/list\x12\x86\x01\n" +
 	"\n" +
@@ -579,7 +1265,21 @@ const file_opsdeck_auth_v1_roles_proto_rawDesc = "" +
 	"\n" +
 	"UpdateRole\x12\".opsdeck.auth.v1.UpdateRoleRequest\x1a#.opsdeck.auth.v1.UpdateRoleResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/role/update\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/role/update\x12\x86\x01\n" +
 	"\n" +
-	"DeleteRole\x12\".opsdeck.auth.v1.DeleteRoleRequest\x1a#.opsdeck.auth.v1.DeleteRoleResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/role/delete\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/role/deleteB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"DeleteRole\x12\".opsdeck.auth.v1.DeleteRoleRequest\x1a#.opsdeck.auth.v1.DeleteRoleResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/role/delete\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/role/delete\x12r\n" +
+	"\tFindRoles\x12!.opsdeck.auth.v1.FindRolesRequest\x1a\".opsdeck.auth.v1.FindRolesResponse\"\x1e\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\b\x12\x06/roles\x90\x02\x01\x12\x80\x01\n" +
+	"\n" +
+	"RenameRole\x12\".opsdeck.auth.v1.RenameRoleRequest\x1a#.opsdeck.auth.v1.RenameRoleResponse\")\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x16:\x01*b\x04role2\v/roles/{id}\x12w\n" +
+	"\n" +
+	"RemoveRole\x12\".opsdeck.auth.v1.RemoveRoleRequest\x1a#.opsdeck.auth.v1.RemoveRoleResponse\" \xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\r*\v/roles/{id}\x12\x90\x01\n" +
+	"\rListRoleUsers\x12%.opsdeck.auth.v1.ListRoleUsersRequest\x1a&.opsdeck.auth.v1.ListRoleUsersResponse\"0\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1ab\x05users\x12\x11/roles/{id}/users\x90\x02\x01\x12\x8a\x01\n" +
+	"\fAddRoleUsers\x12$.opsdeck.auth.v1.AddRoleUsersRequest\x1a%.opsdeck.auth.v1.AddRoleUsersResponse\"-\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1a:\x05users\"\x11/roles/{id}/users\x12\x93\x01\n" +
+	"\x0fRemoveRoleUsers\x12'.opsdeck.auth.v1.RemoveRoleUsersRequest\x1a(.opsdeck.auth.v1.RemoveRoleUsersResponse\"-\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1a:\x05users*\x11/roles/{id}/usersB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_roles_proto_rawDescOnce sync.Once
@@ -593,33 +1293,65 @@ func file_opsdeck_auth_v1_roles_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_roles_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_roles_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_opsdeck_auth_v1_roles_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_opsdeck_auth_v1_roles_proto_goTypes = []any{
-	(*ListRolesRequest)(nil),   // 0: opsdeck.auth.v1.ListRolesRequest
-	(*ListRolesResponse)(nil),  // 1: opsdeck.auth.v1.ListRolesResponse
-	(*Role)(nil),               // 2: opsdeck.auth.v1.Role
-	(*CreateRoleRequest)(nil),  // 3: opsdeck.auth.v1.CreateRoleRequest
-	(*CreateRoleResponse)(nil), // 4: opsdeck.auth.v1.CreateRoleResponse
-	(*UpdateRoleRequest)(nil),  // 5: opsdeck.auth.v1.UpdateRoleRequest
-	(*UpdateRoleResponse)(nil), // 6: opsdeck.auth.v1.UpdateRoleResponse
-	(*DeleteRoleRequest)(nil),  // 7: opsdeck.auth.v1.DeleteRoleRequest
-	(*DeleteRoleResponse)(nil), // 8: opsdeck.auth.v1.DeleteRoleResponse
+	(*ListRolesRequest)(nil),        // 0: opsdeck.auth.v1.ListRolesRequest
+	(*ListRolesResponse)(nil),       // 1: opsdeck.auth.v1.ListRolesResponse
+	(*Role)(nil),                    // 2: opsdeck.auth.v1.Role
+	(*CreateRoleRequest)(nil),       // 3: opsdeck.auth.v1.CreateRoleRequest
+	(*CreateRoleResponse)(nil),      // 4: opsdeck.auth.v1.CreateRoleResponse
+	(*UpdateRoleRequest)(nil),       // 5: opsdeck.auth.v1.UpdateRoleRequest
+	(*UpdateRoleResponse)(nil),      // 6: opsdeck.auth.v1.UpdateRoleResponse
+	(*DeleteRoleRequest)(nil),       // 7: opsdeck.auth.v1.DeleteRoleRequest
+	(*DeleteRoleResponse)(nil),      // 8: opsdeck.auth.v1.DeleteRoleResponse
+	(*RoleEntry)(nil),               // 9: opsdeck.auth.v1.RoleEntry
+	(*FindRolesRequest)(nil),        // 10: opsdeck.auth.v1.FindRolesRequest
+	(*FindRolesResponse)(nil),       // 11: opsdeck.auth.v1.FindRolesResponse
+	(*RenameRoleRequest)(nil),       // 12: opsdeck.auth.v1.RenameRoleRequest
+	(*RenameRoleResponse)(nil),      // 13: opsdeck.auth.v1.RenameRoleResponse
+	(*RemoveRoleRequest)(nil),       // 14: opsdeck.auth.v1.RemoveRoleRequest
+	(*RemoveRoleResponse)(nil),      // 15: opsdeck.auth.v1.RemoveRoleResponse
+	(*ListRoleUsersRequest)(nil),    // 16: opsdeck.auth.v1.ListRoleUsersRequest
+	(*ListRoleUsersResponse)(nil),   // 17: opsdeck.auth.v1.ListRoleUsersResponse
+	(*AddRoleUsersRequest)(nil),     // 18: opsdeck.auth.v1.AddRoleUsersRequest
+	(*AddRoleUsersResponse)(nil),    // 19: opsdeck.auth.v1.AddRoleUsersResponse
+	(*RemoveRoleUsersRequest)(nil),  // 20: opsdeck.auth.v1.RemoveRoleUsersRequest
+	(*RemoveRoleUsersResponse)(nil), // 21: opsdeck.auth.v1.RemoveRoleUsersResponse
+	(*Account)(nil),                 // 22: opsdeck.auth.v1.Account
+	(*IdRef)(nil),                   // 23: opsdeck.auth.v1.IdRef
 }
 var file_opsdeck_auth_v1_roles_proto_depIdxs = []int32{
-	2, // 0: opsdeck.auth.v1.ListRolesResponse.role_list:type_name -> opsdeck.auth.v1.Role
-	0, // 1: opsdeck.auth.v1.RoleService.ListRoles:input_type -> opsdeck.auth.v1.ListRolesRequest
-	3, // 2: opsdeck.auth.v1.RoleService.CreateRole:input_type -> opsdeck.auth.v1.CreateRoleRequest
-	5, // 3: opsdeck.auth.v1.RoleService.UpdateRole:input_type -> opsdeck.auth.v1.UpdateRoleRequest
-	7, // 4: opsdeck.auth.v1.RoleService.DeleteRole:input_type -> opsdeck.auth.v1.DeleteRoleRequest
-	1, // 5: opsdeck.auth.v1.RoleService.ListRoles:output_type -> opsdeck.auth.v1.ListRolesResponse
-	4, // 6: opsdeck.auth.v1.RoleService.CreateRole:output_type -> opsdeck.auth.v1.CreateRoleResponse
-	6, // 7: opsdeck.auth.v1.RoleService.UpdateRole:output_type -> opsdeck.auth.v1.UpdateRoleResponse
-	8, // 8: opsdeck.auth.v1.RoleService.DeleteRole:output_type -> opsdeck.auth.v1.DeleteRoleResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2,  // 0: opsdeck.auth.v1.ListRolesResponse.role_list:type_name -> opsdeck.auth.v1.Role
+	9,  // 1: opsdeck.auth.v1.FindRolesResponse.results:type_name -> opsdeck.auth.v1.RoleEntry
+	9,  // 2: opsdeck.auth.v1.RenameRoleResponse.role:type_name -> opsdeck.auth.v1.RoleEntry
+	22, // 3: opsdeck.auth.v1.ListRoleUsersResponse.users:type_name -> opsdeck.auth.v1.Account
+	23, // 4: opsdeck.auth.v1.AddRoleUsersRequest.users:type_name -> opsdeck.auth.v1.IdRef
+	23, // 5: opsdeck.auth.v1.RemoveRoleUsersRequest.users:type_name -> opsdeck.auth.v1.IdRef
+	0,  // 6: opsdeck.auth.v1.RoleService.ListRoles:input_type -> opsdeck.auth.v1.ListRolesRequest
+	3,  // 7: opsdeck.auth.v1.RoleService.CreateRole:input_type -> opsdeck.auth.v1.CreateRoleRequest
+	5,  // 8: opsdeck.auth.v1.RoleService.UpdateRole:input_type -> opsdeck.auth.v1.UpdateRoleRequest
+	7,  // 9: opsdeck.auth.v1.RoleService.DeleteRole:input_type -> opsdeck.auth.v1.DeleteRoleRequest
+	10, // 10: opsdeck.auth.v1.RoleService.FindRoles:input_type -> opsdeck.auth.v1.FindRolesRequest
+	12, // 11: opsdeck.auth.v1.RoleService.RenameRole:input_type -> opsdeck.auth.v1.RenameRoleRequest
+	14, // 12: opsdeck.auth.v1.RoleService.RemoveRole:input_type -> opsdeck.auth.v1.RemoveRoleRequest
+	16, // 13: opsdeck.auth.v1.RoleService.ListRoleUsers:input_type -> opsdeck.auth.v1.ListRoleUsersRequest
+	18, // 14: opsdeck.auth.v1.RoleService.AddRoleUsers:input_type -> opsdeck.auth.v1.AddRoleUsersRequest
+	20, // 15: opsdeck.auth.v1.RoleService.RemoveRoleUsers:input_type -> opsdeck.auth.v1.RemoveRoleUsersRequest
+	1,  // 16: opsdeck.auth.v1.RoleService.ListRoles:output_type -> opsdeck.auth.v1.ListRolesResponse
+	4,  // 17: opsdeck.auth.v1.RoleService.CreateRole:output_type -> opsdeck.auth.v1.CreateRoleResponse
+	6,  // 18: opsdeck.auth.v1.RoleService.UpdateRole:output_type -> opsdeck.auth.v1.UpdateRoleResponse
+	8,  // 19: opsdeck.auth.v1.RoleService.DeleteRole:output_type -> opsdeck.auth.v1.DeleteRoleResponse
+	11, // 20: opsdeck.auth.v1.RoleService.FindRoles:output_type -> opsdeck.auth.v1.FindRolesResponse
+	13, // 21: opsdeck.auth.v1.RoleService.RenameRole:output_type -> opsdeck.auth.v1.RenameRoleResponse
+	15, // 22: opsdeck.auth.v1.RoleService.RemoveRole:output_type -> opsdeck.auth.v1.RemoveRoleResponse
+	17, // 23: opsdeck.auth.v1.RoleService.ListRoleUsers:output_type -> opsdeck.auth.v1.ListRoleUsersResponse
+	19, // 24: opsdeck.auth.v1.RoleService.AddRoleUsers:output_type -> opsdeck.auth.v1.AddRoleUsersResponse
+	21, // 25: opsdeck.auth.v1.RoleService.RemoveRoleUsers:output_type -> opsdeck.auth.v1.RemoveRoleUsersResponse
+	16, // [16:26] is the sub-list for method output_type
+	6,  // [6:16] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_roles_proto_init() }
@@ -627,14 +1359,16 @@ func file_opsdeck_auth_v1_roles_proto_init() {
 	if File_opsdeck_auth_v1_roles_proto != nil {
 		return
 	}
+	file_opsdeck_auth_v1_users_proto_init()
 	file_opsdeck_auth_v1_roles_proto_msgTypes[5].OneofWrappers = []any{}
+	file_opsdeck_auth_v1_roles_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_roles_proto_rawDesc), len(file_opsdeck_auth_v1_roles_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RoleService_ListRoles_FullMethodName  = "/opsdeck.auth.v1.RoleService/ListRoles"
-	RoleService_CreateRole_FullMethodName = "/opsdeck.auth.v1.RoleService/CreateRole"
-	RoleService_UpdateRole_FullMethodName = "/opsdeck.auth.v1.RoleService/UpdateRole"
-	RoleService_DeleteRole_FullMethodName = "/opsdeck.auth.v1.RoleService/DeleteRole"
+	RoleService_ListRoles_FullMethodName       = "/opsdeck.auth.v1.RoleService/ListRoles"
+	RoleService_CreateRole_FullMethodName      = "/opsdeck.auth.v1.RoleService/CreateRole"
+	RoleService_UpdateRole_FullMethodName      = "/opsdeck.auth.v1.RoleService/UpdateRole"
+	RoleService_DeleteRole_FullMethodName      = "/opsdeck.auth.v1.RoleService/DeleteRole"
+	RoleService_FindRoles_FullMethodName       = "/opsdeck.auth.v1.RoleService/FindRoles"
+	RoleService_RenameRole_FullMethodName      = "/opsdeck.auth.v1.RoleService/RenameRole"
+	RoleService_RemoveRole_FullMethodName      = "/opsdeck.auth.v1.RoleService/RemoveRole"
+	RoleService_ListRoleUsers_FullMethodName   = "/opsdeck.auth.v1.RoleService/ListRoleUsers"
+	RoleService_AddRoleUsers_FullMethodName    = "/opsdeck.auth.v1.RoleService/AddRoleUsers"
+	RoleService_RemoveRoleUsers_FullMethodName = "/opsdeck.auth.v1.RoleService/RemoveRoleUsers"
 )
 
 // RoleServiceClient is the client API for RoleService service.
@@ -43,6 +49,22 @@ type RoleServiceClient interface {
 	// DeleteRole removes a role that no user has (contract: auth.role.delete). Errors: ROLE_NOT_FOUND, ROLE_PROTECTED, ROLE_IN_USE,
 	// ABOVE_CALLER, OUT_OF_SCOPE.
 	DeleteRole(ctx context.Context, in *DeleteRoleRequest, opts ...grpc.CallOption) (*DeleteRoleResponse, error)
+	// FindRoles lists the roles of the tenants in reach page by page (contract: auth.roles.list).
+	FindRoles(ctx context.Context, in *FindRolesRequest, opts ...grpc.CallOption) (*FindRolesResponse, error)
+	// RenameRole gives a role another name; its users and grants stay (contract: auth.roles.update). Errors: ROLE_NOT_FOUND,
+	// ROLE_EXISTS, ROLE_PROTECTED.
+	RenameRole(ctx context.Context, in *RenameRoleRequest, opts ...grpc.CallOption) (*RenameRoleResponse, error)
+	// RemoveRole deletes a role with its grants and takes it from its users (contract: auth.roles.delete), other than DeleteRole,
+	// which wants that nobody has it. Errors: ROLE_NOT_FOUND, ROLE_PROTECTED.
+	RemoveRole(ctx context.Context, in *RemoveRoleRequest, opts ...grpc.CallOption) (*RemoveRoleResponse, error)
+	// ListRoleUsers lists the users who have a role, at most 10000 (contract: auth.roles.users). Errors: ROLE_NOT_FOUND.
+	ListRoleUsers(ctx context.Context, in *ListRoleUsersRequest, opts ...grpc.CallOption) (*ListRoleUsersResponse, error)
+	// AddRoleUsers gives a role to users of its tenant, to all or none of them (contract: auth.roles.add_users). Those who have it
+	// are no error. Errors: ROLE_NOT_FOUND, USER_NOT_FOUND.
+	AddRoleUsers(ctx context.Context, in *AddRoleUsersRequest, opts ...grpc.CallOption) (*AddRoleUsersResponse, error)
+	// RemoveRoleUsers takes a role from users, from all or none of them (contract: auth.roles.remove_users). Errors: ROLE_NOT_FOUND,
+	// USER_NOT_FOUND, LAST_ADMIN.
+	RemoveRoleUsers(ctx context.Context, in *RemoveRoleUsersRequest, opts ...grpc.CallOption) (*RemoveRoleUsersResponse, error)
 }
 
 type roleServiceClient struct {
@@ -93,6 +115,66 @@ func (c *roleServiceClient) DeleteRole(ctx context.Context, in *DeleteRoleReques
 	return out, nil
 }
 
+func (c *roleServiceClient) FindRoles(ctx context.Context, in *FindRolesRequest, opts ...grpc.CallOption) (*FindRolesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindRolesResponse)
+	err := c.cc.Invoke(ctx, RoleService_FindRoles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) RenameRole(ctx context.Context, in *RenameRoleRequest, opts ...grpc.CallOption) (*RenameRoleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenameRoleResponse)
+	err := c.cc.Invoke(ctx, RoleService_RenameRole_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) RemoveRole(ctx context.Context, in *RemoveRoleRequest, opts ...grpc.CallOption) (*RemoveRoleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveRoleResponse)
+	err := c.cc.Invoke(ctx, RoleService_RemoveRole_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) ListRoleUsers(ctx context.Context, in *ListRoleUsersRequest, opts ...grpc.CallOption) (*ListRoleUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoleUsersResponse)
+	err := c.cc.Invoke(ctx, RoleService_ListRoleUsers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) AddRoleUsers(ctx context.Context, in *AddRoleUsersRequest, opts ...grpc.CallOption) (*AddRoleUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddRoleUsersResponse)
+	err := c.cc.Invoke(ctx, RoleService_AddRoleUsers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) RemoveRoleUsers(ctx context.Context, in *RemoveRoleUsersRequest, opts ...grpc.CallOption) (*RemoveRoleUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveRoleUsersResponse)
+	err := c.cc.Invoke(ctx, RoleService_RemoveRoleUsers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RoleServiceServer is the server API for RoleService service.
 // All implementations must embed UnimplementedRoleServiceServer
 // for forward compatibility.
@@ -111,6 +193,22 @@ type RoleServiceServer interface {
 	// DeleteRole removes a role that no user has (contract: auth.role.delete). Errors: ROLE_NOT_FOUND, ROLE_PROTECTED, ROLE_IN_USE,
 	// ABOVE_CALLER, OUT_OF_SCOPE.
 	DeleteRole(context.Context, *DeleteRoleRequest) (*DeleteRoleResponse, error)
+	// FindRoles lists the roles of the tenants in reach page by page (contract: auth.roles.list).
+	FindRoles(context.Context, *FindRolesRequest) (*FindRolesResponse, error)
+	// RenameRole gives a role another name; its users and grants stay (contract: auth.roles.update). Errors: ROLE_NOT_FOUND,
+	// ROLE_EXISTS, ROLE_PROTECTED.
+	RenameRole(context.Context, *RenameRoleRequest) (*RenameRoleResponse, error)
+	// RemoveRole deletes a role with its grants and takes it from its users (contract: auth.roles.delete), other than DeleteRole,
+	// which wants that nobody has it. Errors: ROLE_NOT_FOUND, ROLE_PROTECTED.
+	RemoveRole(context.Context, *RemoveRoleRequest) (*RemoveRoleResponse, error)
+	// ListRoleUsers lists the users who have a role, at most 10000 (contract: auth.roles.users). Errors: ROLE_NOT_FOUND.
+	ListRoleUsers(context.Context, *ListRoleUsersRequest) (*ListRoleUsersResponse, error)
+	// AddRoleUsers gives a role to users of its tenant, to all or none of them (contract: auth.roles.add_users). Those who have it
+	// are no error. Errors: ROLE_NOT_FOUND, USER_NOT_FOUND.
+	AddRoleUsers(context.Context, *AddRoleUsersRequest) (*AddRoleUsersResponse, error)
+	// RemoveRoleUsers takes a role from users, from all or none of them (contract: auth.roles.remove_users). Errors: ROLE_NOT_FOUND,
+	// USER_NOT_FOUND, LAST_ADMIN.
+	RemoveRoleUsers(context.Context, *RemoveRoleUsersRequest) (*RemoveRoleUsersResponse, error)
 	mustEmbedUnimplementedRoleServiceServer()
 }
 
@@ -132,6 +230,24 @@ func (UnimplementedRoleServiceServer) UpdateRole(context.Context, *UpdateRoleReq
 }
 func (UnimplementedRoleServiceServer) DeleteRole(context.Context, *DeleteRoleRequest) (*DeleteRoleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteRole not implemented")
+}
+func (UnimplementedRoleServiceServer) FindRoles(context.Context, *FindRolesRequest) (*FindRolesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindRoles not implemented")
+}
+func (UnimplementedRoleServiceServer) RenameRole(context.Context, *RenameRoleRequest) (*RenameRoleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenameRole not implemented")
+}
+func (UnimplementedRoleServiceServer) RemoveRole(context.Context, *RemoveRoleRequest) (*RemoveRoleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveRole not implemented")
+}
+func (UnimplementedRoleServiceServer) ListRoleUsers(context.Context, *ListRoleUsersRequest) (*ListRoleUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoleUsers not implemented")
+}
+func (UnimplementedRoleServiceServer) AddRoleUsers(context.Context, *AddRoleUsersRequest) (*AddRoleUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddRoleUsers not implemented")
+}
+func (UnimplementedRoleServiceServer) RemoveRoleUsers(context.Context, *RemoveRoleUsersRequest) (*RemoveRoleUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveRoleUsers not implemented")
 }
 func (UnimplementedRoleServiceServer) mustEmbedUnimplementedRoleServiceServer() {}
 func (UnimplementedRoleServiceServer) testEmbeddedByValue()                     {}
@@ -226,6 +342,114 @@ func _RoleService_DeleteRole_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RoleService_FindRoles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindRolesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).FindRoles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_FindRoles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).FindRoles(ctx, req.(*FindRolesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_RenameRole_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenameRoleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).RenameRole(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_RenameRole_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).RenameRole(ctx, req.(*RenameRoleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_RemoveRole_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveRoleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).RemoveRole(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_RemoveRole_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).RemoveRole(ctx, req.(*RemoveRoleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_ListRoleUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoleUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).ListRoleUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_ListRoleUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).ListRoleUsers(ctx, req.(*ListRoleUsersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_AddRoleUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddRoleUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).AddRoleUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_AddRoleUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).AddRoleUsers(ctx, req.(*AddRoleUsersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_RemoveRoleUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveRoleUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).RemoveRoleUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_RemoveRoleUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).RemoveRoleUsers(ctx, req.(*RemoveRoleUsersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RoleService_ServiceDesc is the grpc.ServiceDesc for RoleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -248,6 +472,30 @@ var RoleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteRole",
 			Handler:    _RoleService_DeleteRole_Handler,
+		},
+		{
+			MethodName: "FindRoles",
+			Handler:    _RoleService_FindRoles_Handler,
+		},
+		{
+			MethodName: "RenameRole",
+			Handler:    _RoleService_RenameRole_Handler,
+		},
+		{
+			MethodName: "RemoveRole",
+			Handler:    _RoleService_RemoveRole_Handler,
+		},
+		{
+			MethodName: "ListRoleUsers",
+			Handler:    _RoleService_ListRoleUsers_Handler,
+		},
+		{
+			MethodName: "AddRoleUsers",
+			Handler:    _RoleService_AddRoleUsers_Handler,
+		},
+		{
+			MethodName: "RemoveRoleUsers",
+			Handler:    _RoleService_RemoveRoleUsers_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -138,7 +138,9 @@ type LoginRequest struct {
 	// Id from CreateCaptcha.
 	CaptchaId string `protobuf:"bytes,4,opt,name=captcha_id,json=captchaId,proto3" json:"captcha_id,omitempty"`
 	// The digits as text; leading zeros count.
-	Captcha       string `protobuf:"bytes,5,opt,name=captcha,proto3" json:"captcha,omitempty"`
+	Captcha string `protobuf:"bytes,5,opt,name=captcha,proto3" json:"captcha,omitempty"`
+	// Code of the second factor, or a recovery code; for users who have one. Also: otp_code.
+	Totp          string `protobuf:"bytes,6,opt,name=totp,proto3" json:"totp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +210,13 @@ func (x *LoginRequest) GetCaptcha() string {
 	return ""
 }
 
+func (x *LoginRequest) GetTotp() string {
+	if x != nil {
+		return x.Totp
+	}
+	return ""
+}
+
 // An opened session.
 type LoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -263,6 +272,429 @@ func (x *LoginResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// Nothing to say: the token names the session.
+type LogoutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogoutRequest) Reset() {
+	*x = LogoutRequest{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogoutRequest) ProtoMessage() {}
+
+func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
+func (*LogoutRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{4}
+}
+
+// Nothing to say.
+type LogoutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogoutResponse) Reset() {
+	*x = LogoutResponse{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogoutResponse) ProtoMessage() {}
+
+func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
+func (*LogoutResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{5}
+}
+
+// Nothing to say: the token names the user.
+type ListMySessionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMySessionsRequest) Reset() {
+	*x = ListMySessionsRequest{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMySessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMySessionsRequest) ProtoMessage() {}
+
+func (x *ListMySessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMySessionsRequest.ProtoReflect.Descriptor instead.
+func (*ListMySessionsRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{6}
+}
+
+// The caller's sessions.
+type ListMySessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The open ones, newest first; the newest 200 when there are more.
+	Sessions      []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMySessionsResponse) Reset() {
+	*x = ListMySessionsResponse{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMySessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMySessionsResponse) ProtoMessage() {}
+
+func (x *ListMySessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMySessionsResponse.ProtoReflect.Descriptor instead.
+func (*ListMySessionsResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListMySessionsResponse) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// A session of a user.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the session; it opens nothing by itself.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Address that the sign-in came from; empty when it could not be told.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// What the client called itself at the sign-in, shortened to 256 characters.
+	UserAgent string `protobuf:"bytes,3,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// When it began.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it ends at the latest.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// When it was last used, to about a minute; when it began if not since.
+	LastSeenTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_seen_time,json=lastSeenTime,proto3" json:"last_seen_time,omitempty"`
+	// Whether it is the one that asks.
+	Current       bool `protobuf:"varint,7,opt,name=current,proto3" json:"current,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Session) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Session) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Session) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *Session) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Session) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *Session) GetLastSeenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenTime
+	}
+	return nil
+}
+
+func (x *Session) GetCurrent() bool {
+	if x != nil {
+		return x.Current
+	}
+	return false
+}
+
+// Which session to end.
+type RevokeMySessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id from ListMySessions.
+	SessionId     string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMySessionRequest) Reset() {
+	*x = RevokeMySessionRequest{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMySessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMySessionRequest) ProtoMessage() {}
+
+func (x *RevokeMySessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMySessionRequest.ProtoReflect.Descriptor instead.
+func (*RevokeMySessionRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RevokeMySessionRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// Nothing to say.
+type RevokeMySessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMySessionResponse) Reset() {
+	*x = RevokeMySessionResponse{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMySessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMySessionResponse) ProtoMessage() {}
+
+func (x *RevokeMySessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMySessionResponse.ProtoReflect.Descriptor instead.
+func (*RevokeMySessionResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{10}
+}
+
+// Nothing to say: the token names the session that stays.
+type RevokeMyOtherSessionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMyOtherSessionsRequest) Reset() {
+	*x = RevokeMyOtherSessionsRequest{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMyOtherSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMyOtherSessionsRequest) ProtoMessage() {}
+
+func (x *RevokeMyOtherSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMyOtherSessionsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeMyOtherSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{11}
+}
+
+// What was ended.
+type RevokeMyOtherSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many sessions.
+	Ended         int32 `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMyOtherSessionsResponse) Reset() {
+	*x = RevokeMyOtherSessionsResponse{}
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMyOtherSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMyOtherSessionsResponse) ProtoMessage() {}
+
+func (x *RevokeMyOtherSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_sessions_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMyOtherSessionsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeMyOtherSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_sessions_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RevokeMyOtherSessionsResponse) GetEnded() int32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
 var File_opsdeck_auth_v1_sessions_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_sessions_proto_rawDesc = "" +
@@ -273,7 +705,7 @@ const file_opsdeck_auth_v1_sessions_proto_rawDesc = "" +
 	"\x15CreateCaptchaResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vdata_scheme\x18\x02 \x01(\tR\n" +
-	"dataScheme\"\xd1\x01\n" +
+	"dataScheme\"\xf1\x01\n" +
 	"\fLoginRequest\x12&\n" +
 	"\busername\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\busername\x12\"\n" +
@@ -283,14 +715,44 @@ const file_opsdeck_auth_v1_sessions_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\bpassword\x12(\n" +
 	"\n" +
 	"captcha_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tcaptchaId\x12#\n" +
-	"\acaptcha\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x10R\acaptcha\"b\n" +
+	"\acaptcha\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x10R\acaptcha\x12\x1e\n" +
+	"\x04totp\x18\x06 \x01(\tB\n" +
+	"\xbaH\x04r\x02\x18 \x80\x01\x01R\x04totp\"b\n" +
 	"\rLoginResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\x8e\x02\n" +
+	"expireTime\"\x0f\n" +
+	"\rLogoutRequest\"\x10\n" +
+	"\x0eLogoutResponse\"\x17\n" +
+	"\x15ListMySessionsRequest\"N\n" +
+	"\x16ListMySessionsResponse\x124\n" +
+	"\bsessions\x18\x01 \x03(\v2\x18.opsdeck.auth.v1.SessionR\bsessions\"\xa8\x02\n" +
+	"\aSession\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x03 \x01(\tR\tuserAgent\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12@\n" +
+	"\x0elast_seen_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastSeenTime\x12\x18\n" +
+	"\acurrent\x18\a \x01(\bR\acurrent\"B\n" +
+	"\x16RevokeMySessionRequest\x12(\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tsessionId\"\x19\n" +
+	"\x17RevokeMySessionResponse\"\x1e\n" +
+	"\x1cRevokeMyOtherSessionsRequest\"5\n" +
+	"\x1dRevokeMyOtherSessionsResponse\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xb8\x06\n" +
 	"\x0eSessionService\x12\x97\x01\n" +
 	"\rCreateCaptcha\x12%.opsdeck.auth.v1.CreateCaptchaRequest\x1a&.opsdeck.auth.v1.CreateCaptchaResponse\"7\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02+Z\x16:\x01*\"\x11/v2/login/captcha\x12\x11/v2/login/captcha\x12b\n" +
-	"\x05Login\x12\x1d.opsdeck.auth.v1.LoginRequest\x1a\x1e.opsdeck.auth.v1.LoginResponse\"\x1a\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v2/loginB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"\x05Login\x12\x1d.opsdeck.auth.v1.LoginRequest\x1a\x1e.opsdeck.auth.v1.LoginResponse\"\x1a\xca\xf3\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v2/login\x12f\n" +
+	"\x06Logout\x12\x1e.opsdeck.auth.v1.LogoutRequest\x1a\x1f.opsdeck.auth.v1.LogoutResponse\"\x1b\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v2/logout\x12\x82\x01\n" +
+	"\x0eListMySessions\x12&.opsdeck.auth.v1.ListMySessionsRequest\x1a'.opsdeck.auth.v1.ListMySessionsResponse\"\x1f\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v2/user/sessions\x12\x8f\x01\n" +
+	"\x0fRevokeMySession\x12'.opsdeck.auth.v1.RevokeMySessionRequest\x1a(.opsdeck.auth.v1.RevokeMySessionResponse\")\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/user/sessions/revoke\x12\xa8\x01\n" +
+	"\x15RevokeMyOtherSessions\x12-.opsdeck.auth.v1.RevokeMyOtherSessionsRequest\x1a..opsdeck.auth.v1.RevokeMyOtherSessionsResponse\"0\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v2/user/sessions/revoke_othersB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_sessions_proto_rawDescOnce sync.Once
@@ -304,25 +766,46 @@ func file_opsdeck_auth_v1_sessions_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_sessions_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_opsdeck_auth_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_opsdeck_auth_v1_sessions_proto_goTypes = []any{
-	(*CreateCaptchaRequest)(nil),  // 0: opsdeck.auth.v1.CreateCaptchaRequest
-	(*CreateCaptchaResponse)(nil), // 1: opsdeck.auth.v1.CreateCaptchaResponse
-	(*LoginRequest)(nil),          // 2: opsdeck.auth.v1.LoginRequest
-	(*LoginResponse)(nil),         // 3: opsdeck.auth.v1.LoginResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*CreateCaptchaRequest)(nil),          // 0: opsdeck.auth.v1.CreateCaptchaRequest
+	(*CreateCaptchaResponse)(nil),         // 1: opsdeck.auth.v1.CreateCaptchaResponse
+	(*LoginRequest)(nil),                  // 2: opsdeck.auth.v1.LoginRequest
+	(*LoginResponse)(nil),                 // 3: opsdeck.auth.v1.LoginResponse
+	(*LogoutRequest)(nil),                 // 4: opsdeck.auth.v1.LogoutRequest
+	(*LogoutResponse)(nil),                // 5: opsdeck.auth.v1.LogoutResponse
+	(*ListMySessionsRequest)(nil),         // 6: opsdeck.auth.v1.ListMySessionsRequest
+	(*ListMySessionsResponse)(nil),        // 7: opsdeck.auth.v1.ListMySessionsResponse
+	(*Session)(nil),                       // 8: opsdeck.auth.v1.Session
+	(*RevokeMySessionRequest)(nil),        // 9: opsdeck.auth.v1.RevokeMySessionRequest
+	(*RevokeMySessionResponse)(nil),       // 10: opsdeck.auth.v1.RevokeMySessionResponse
+	(*RevokeMyOtherSessionsRequest)(nil),  // 11: opsdeck.auth.v1.RevokeMyOtherSessionsRequest
+	(*RevokeMyOtherSessionsResponse)(nil), // 12: opsdeck.auth.v1.RevokeMyOtherSessionsResponse
+	(*timestamppb.Timestamp)(nil),         // 13: google.protobuf.Timestamp
 }
 var file_opsdeck_auth_v1_sessions_proto_depIdxs = []int32{
-	4, // 0: opsdeck.auth.v1.LoginResponse.expire_time:type_name -> google.protobuf.Timestamp
-	0, // 1: opsdeck.auth.v1.SessionService.CreateCaptcha:input_type -> opsdeck.auth.v1.CreateCaptchaRequest
-	2, // 2: opsdeck.auth.v1.SessionService.Login:input_type -> opsdeck.auth.v1.LoginRequest
-	1, // 3: opsdeck.auth.v1.SessionService.CreateCaptcha:output_type -> opsdeck.auth.v1.CreateCaptchaResponse
-	3, // 4: opsdeck.auth.v1.SessionService.Login:output_type -> opsdeck.auth.v1.LoginResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	13, // 0: opsdeck.auth.v1.LoginResponse.expire_time:type_name -> google.protobuf.Timestamp
+	8,  // 1: opsdeck.auth.v1.ListMySessionsResponse.sessions:type_name -> opsdeck.auth.v1.Session
+	13, // 2: opsdeck.auth.v1.Session.create_time:type_name -> google.protobuf.Timestamp
+	13, // 3: opsdeck.auth.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
+	13, // 4: opsdeck.auth.v1.Session.last_seen_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: opsdeck.auth.v1.SessionService.CreateCaptcha:input_type -> opsdeck.auth.v1.CreateCaptchaRequest
+	2,  // 6: opsdeck.auth.v1.SessionService.Login:input_type -> opsdeck.auth.v1.LoginRequest
+	4,  // 7: opsdeck.auth.v1.SessionService.Logout:input_type -> opsdeck.auth.v1.LogoutRequest
+	6,  // 8: opsdeck.auth.v1.SessionService.ListMySessions:input_type -> opsdeck.auth.v1.ListMySessionsRequest
+	9,  // 9: opsdeck.auth.v1.SessionService.RevokeMySession:input_type -> opsdeck.auth.v1.RevokeMySessionRequest
+	11, // 10: opsdeck.auth.v1.SessionService.RevokeMyOtherSessions:input_type -> opsdeck.auth.v1.RevokeMyOtherSessionsRequest
+	1,  // 11: opsdeck.auth.v1.SessionService.CreateCaptcha:output_type -> opsdeck.auth.v1.CreateCaptchaResponse
+	3,  // 12: opsdeck.auth.v1.SessionService.Login:output_type -> opsdeck.auth.v1.LoginResponse
+	5,  // 13: opsdeck.auth.v1.SessionService.Logout:output_type -> opsdeck.auth.v1.LogoutResponse
+	7,  // 14: opsdeck.auth.v1.SessionService.ListMySessions:output_type -> opsdeck.auth.v1.ListMySessionsResponse
+	10, // 15: opsdeck.auth.v1.SessionService.RevokeMySession:output_type -> opsdeck.auth.v1.RevokeMySessionResponse
+	12, // 16: opsdeck.auth.v1.SessionService.RevokeMyOtherSessions:output_type -> opsdeck.auth.v1.RevokeMyOtherSessionsResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_sessions_proto_init() }
@@ -336,7 +819,7 @@ func file_opsdeck_auth_v1_sessions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_sessions_proto_rawDesc), len(file_opsdeck_auth_v1_sessions_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SessionService_CreateCaptcha_FullMethodName = "/opsdeck.auth.v1.SessionService/CreateCaptcha"
-	SessionService_Login_FullMethodName         = "/opsdeck.auth.v1.SessionService/Login"
+	SessionService_CreateCaptcha_FullMethodName         = "/opsdeck.auth.v1.SessionService/CreateCaptcha"
+	SessionService_Login_FullMethodName                 = "/opsdeck.auth.v1.SessionService/Login"
+	SessionService_Logout_FullMethodName                = "/opsdeck.auth.v1.SessionService/Logout"
+	SessionService_ListMySessions_FullMethodName        = "/opsdeck.auth.v1.SessionService/ListMySessions"
+	SessionService_RevokeMySession_FullMethodName       = "/opsdeck.auth.v1.SessionService/RevokeMySession"
+	SessionService_RevokeMyOtherSessions_FullMethodName = "/opsdeck.auth.v1.SessionService/RevokeMyOtherSessions"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -31,9 +35,18 @@ const (
 type SessionServiceClient interface {
 	// CreateCaptcha makes a captcha that can be used once within ten minutes (contract: auth.captcha).
 	CreateCaptcha(ctx context.Context, in *CreateCaptchaRequest, opts ...grpc.CallOption) (*CreateCaptchaResponse, error)
-	// Login checks the captcha, then tenant, user name and password, and opens a session (contract: auth.login).
-	// Errors: CAPTCHA_WRONG, LOGIN_FAILED, ACCOUNT_LOCKED, PASSWORD_UNREADABLE, RATE_LIMITED.
+	// Login checks the captcha, then tenant, user name, password and the second factor of users who have one, and opens a session
+	// (contract: auth.login). Errors: CAPTCHA_WRONG, LOGIN_FAILED, TOTP_REQUIRED, TOTP_WRONG, ACCOUNT_LOCKED, PASSWORD_UNREADABLE,
+	// RATE_LIMITED.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
+	// Logout ends the caller's session (not in the contract).
+	Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*LogoutResponse, error)
+	// ListMySessions lists the caller's open sessions, newest first (not in the contract).
+	ListMySessions(ctx context.Context, in *ListMySessionsRequest, opts ...grpc.CallOption) (*ListMySessionsResponse, error)
+	// RevokeMySession ends one of the caller's sessions (not in the contract). Errors: SESSION_NOT_FOUND.
+	RevokeMySession(ctx context.Context, in *RevokeMySessionRequest, opts ...grpc.CallOption) (*RevokeMySessionResponse, error)
+	// RevokeMyOtherSessions ends all of the caller's sessions but this one (not in the contract).
+	RevokeMyOtherSessions(ctx context.Context, in *RevokeMyOtherSessionsRequest, opts ...grpc.CallOption) (*RevokeMyOtherSessionsResponse, error)
 }
 
 type sessionServiceClient struct {
@@ -64,6 +77,46 @@ func (c *sessionServiceClient) Login(ctx context.Context, in *LoginRequest, opts
 	return out, nil
 }
 
+func (c *sessionServiceClient) Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*LogoutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LogoutResponse)
+	err := c.cc.Invoke(ctx, SessionService_Logout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) ListMySessions(ctx context.Context, in *ListMySessionsRequest, opts ...grpc.CallOption) (*ListMySessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMySessionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_ListMySessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) RevokeMySession(ctx context.Context, in *RevokeMySessionRequest, opts ...grpc.CallOption) (*RevokeMySessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeMySessionResponse)
+	err := c.cc.Invoke(ctx, SessionService_RevokeMySession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) RevokeMyOtherSessions(ctx context.Context, in *RevokeMyOtherSessionsRequest, opts ...grpc.CallOption) (*RevokeMyOtherSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeMyOtherSessionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_RevokeMyOtherSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SessionServiceServer is the server API for SessionService service.
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
@@ -72,9 +125,18 @@ func (c *sessionServiceClient) Login(ctx context.Context, in *LoginRequest, opts
 type SessionServiceServer interface {
 	// CreateCaptcha makes a captcha that can be used once within ten minutes (contract: auth.captcha).
 	CreateCaptcha(context.Context, *CreateCaptchaRequest) (*CreateCaptchaResponse, error)
-	// Login checks the captcha, then tenant, user name and password, and opens a session (contract: auth.login).
-	// Errors: CAPTCHA_WRONG, LOGIN_FAILED, ACCOUNT_LOCKED, PASSWORD_UNREADABLE, RATE_LIMITED.
+	// Login checks the captcha, then tenant, user name, password and the second factor of users who have one, and opens a session
+	// (contract: auth.login). Errors: CAPTCHA_WRONG, LOGIN_FAILED, TOTP_REQUIRED, TOTP_WRONG, ACCOUNT_LOCKED, PASSWORD_UNREADABLE,
+	// RATE_LIMITED.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
+	// Logout ends the caller's session (not in the contract).
+	Logout(context.Context, *LogoutRequest) (*LogoutResponse, error)
+	// ListMySessions lists the caller's open sessions, newest first (not in the contract).
+	ListMySessions(context.Context, *ListMySessionsRequest) (*ListMySessionsResponse, error)
+	// RevokeMySession ends one of the caller's sessions (not in the contract). Errors: SESSION_NOT_FOUND.
+	RevokeMySession(context.Context, *RevokeMySessionRequest) (*RevokeMySessionResponse, error)
+	// RevokeMyOtherSessions ends all of the caller's sessions but this one (not in the contract).
+	RevokeMyOtherSessions(context.Context, *RevokeMyOtherSessionsRequest) (*RevokeMyOtherSessionsResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
 }
 
@@ -90,6 +152,18 @@ func (UnimplementedSessionServiceServer) CreateCaptcha(context.Context, *CreateC
 }
 func (UnimplementedSessionServiceServer) Login(context.Context, *LoginRequest) (*LoginResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Login not implemented")
+}
+func (UnimplementedSessionServiceServer) Logout(context.Context, *LogoutRequest) (*LogoutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Logout not implemented")
+}
+func (UnimplementedSessionServiceServer) ListMySessions(context.Context, *ListMySessionsRequest) (*ListMySessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMySessions not implemented")
+}
+func (UnimplementedSessionServiceServer) RevokeMySession(context.Context, *RevokeMySessionRequest) (*RevokeMySessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeMySession not implemented")
+}
+func (UnimplementedSessionServiceServer) RevokeMyOtherSessions(context.Context, *RevokeMyOtherSessionsRequest) (*RevokeMyOtherSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeMyOtherSessions not implemented")
 }
 func (UnimplementedSessionServiceServer) mustEmbedUnimplementedSessionServiceServer() {}
 func (UnimplementedSessionServiceServer) testEmbeddedByValue()                        {}
@@ -148,6 +222,78 @@ func _SessionService_Login_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_Logout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LogoutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).Logout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_Logout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).Logout(ctx, req.(*LogoutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_ListMySessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMySessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).ListMySessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_ListMySessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).ListMySessions(ctx, req.(*ListMySessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_RevokeMySession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeMySessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).RevokeMySession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_RevokeMySession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).RevokeMySession(ctx, req.(*RevokeMySessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_RevokeMyOtherSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeMyOtherSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).RevokeMyOtherSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_RevokeMyOtherSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).RevokeMyOtherSessions(ctx, req.(*RevokeMyOtherSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SessionService_ServiceDesc is the grpc.ServiceDesc for SessionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -162,6 +308,22 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Login",
 			Handler:    _SessionService_Login_Handler,
+		},
+		{
+			MethodName: "Logout",
+			Handler:    _SessionService_Logout_Handler,
+		},
+		{
+			MethodName: "ListMySessions",
+			Handler:    _SessionService_ListMySessions_Handler,
+		},
+		{
+			MethodName: "RevokeMySession",
+			Handler:    _SessionService_RevokeMySession_Handler,
+		},
+		{
+			MethodName: "RevokeMyOtherSessions",
+			Handler:    _SessionService_RevokeMyOtherSessions_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -722,6 +722,841 @@ func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
 	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{12}
 }
 
+// A user by id. The password is in no answer.
+type Account struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name inside the tenant.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// Mail address; empty for none, and for callers who may not see it.
+	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	// Telephone number; empty for none, and for callers who may not see it.
+	Phone string `protobuf:"bytes,4,opt,name=phone,proto3" json:"phone,omitempty"`
+	// "enabled" or "disabled".
+	Status string `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
+	// Name of the tenant; empty when it is the caller's own.
+	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Account) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Account) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *Account) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Account) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *Account) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Account) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// A thing by its id.
+type IdRef struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdRef) Reset() {
+	*x = IdRef{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdRef) ProtoMessage() {}
+
+func (x *IdRef) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdRef.ProtoReflect.Descriptor instead.
+func (*IdRef) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *IdRef) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// Which users to list; empty fields match everything.
+type FindUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the page, from 1.
+	Page int32 `protobuf:"varint,1,opt,name=page,proto3" json:"page,omitempty"`
+	// Rows of a page; 10 when left out.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Part of the user name; case does not matter.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	// Part of the mail address; case does not matter.
+	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	// Part of the telephone number.
+	Phone string `protobuf:"bytes,5,opt,name=phone,proto3" json:"phone,omitempty"`
+	// "enabled" or "disabled".
+	Status        string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUsersRequest) Reset() {
+	*x = FindUsersRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUsersRequest) ProtoMessage() {}
+
+func (x *FindUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUsersRequest.ProtoReflect.Descriptor instead.
+func (*FindUsersRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FindUsersRequest) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *FindUsersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *FindUsersRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *FindUsersRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *FindUsersRequest) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *FindUsersRequest) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+// A page of users by id.
+type FindUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are on all pages.
+	Count int64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The users.
+	Results       []*Account `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUsersResponse) Reset() {
+	*x = FindUsersResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUsersResponse) ProtoMessage() {}
+
+func (x *FindUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUsersResponse.ProtoReflect.Descriptor instead.
+func (*FindUsersResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FindUsersResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *FindUsersResponse) GetResults() []*Account {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Which user to return.
+type GetUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserRequest) Reset() {
+	*x = GetUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserRequest) ProtoMessage() {}
+
+func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
+func (*GetUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetUserRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// The user.
+type GetUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	User          *Account `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserResponse) Reset() {
+	*x = GetUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserResponse) ProtoMessage() {}
+
+func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
+func (*GetUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetUserResponse) GetUser() *Account {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// What to change of a user. What is left out stays as it is.
+type EditUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Mail address; empty for none.
+	Email *string `protobuf:"bytes,2,opt,name=email,proto3,oneof" json:"email,omitempty"`
+	// Telephone number; empty for none.
+	Phone         *string `protobuf:"bytes,3,opt,name=phone,proto3,oneof" json:"phone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditUserRequest) Reset() {
+	*x = EditUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditUserRequest) ProtoMessage() {}
+
+func (x *EditUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditUserRequest.ProtoReflect.Descriptor instead.
+func (*EditUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EditUserRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *EditUserRequest) GetEmail() string {
+	if x != nil && x.Email != nil {
+		return *x.Email
+	}
+	return ""
+}
+
+func (x *EditUserRequest) GetPhone() string {
+	if x != nil && x.Phone != nil {
+		return *x.Phone
+	}
+	return ""
+}
+
+// The user as it is now.
+type EditUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	User          *Account `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditUserResponse) Reset() {
+	*x = EditUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditUserResponse) ProtoMessage() {}
+
+func (x *EditUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditUserResponse.ProtoReflect.Descriptor instead.
+func (*EditUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EditUserResponse) GetUser() *Account {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// Which roles to give.
+type AddUserRolesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The roles.
+	Roles         []*IdRef `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddUserRolesRequest) Reset() {
+	*x = AddUserRolesRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddUserRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddUserRolesRequest) ProtoMessage() {}
+
+func (x *AddUserRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddUserRolesRequest.ProtoReflect.Descriptor instead.
+func (*AddUserRolesRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AddUserRolesRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *AddUserRolesRequest) GetRoles() []*IdRef {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// Nothing to say.
+type AddUserRolesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddUserRolesResponse) Reset() {
+	*x = AddUserRolesResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddUserRolesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddUserRolesResponse) ProtoMessage() {}
+
+func (x *AddUserRolesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddUserRolesResponse.ProtoReflect.Descriptor instead.
+func (*AddUserRolesResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{22}
+}
+
+// Which roles to take.
+type RemoveUserRolesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The roles.
+	Roles         []*IdRef `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveUserRolesRequest) Reset() {
+	*x = RemoveUserRolesRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveUserRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveUserRolesRequest) ProtoMessage() {}
+
+func (x *RemoveUserRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveUserRolesRequest.ProtoReflect.Descriptor instead.
+func (*RemoveUserRolesRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RemoveUserRolesRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *RemoveUserRolesRequest) GetRoles() []*IdRef {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// Nothing to say.
+type RemoveUserRolesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveUserRolesResponse) Reset() {
+	*x = RemoveUserRolesResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveUserRolesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveUserRolesResponse) ProtoMessage() {}
+
+func (x *RemoveUserRolesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveUserRolesResponse.ProtoReflect.Descriptor instead.
+func (*RemoveUserRolesResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{24}
+}
+
+// Which user to disable.
+type DisableUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableUserRequest) Reset() {
+	*x = DisableUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableUserRequest) ProtoMessage() {}
+
+func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
+func (*DisableUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DisableUserRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// Nothing to say.
+type DisableUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableUserResponse) Reset() {
+	*x = DisableUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableUserResponse) ProtoMessage() {}
+
+func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
+func (*DisableUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{26}
+}
+
+// Which user to enable.
+type EnableUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	Id            int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableUserRequest) Reset() {
+	*x = EnableUserRequest{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableUserRequest) ProtoMessage() {}
+
+func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
+func (*EnableUserRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *EnableUserRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// Nothing to say.
+type EnableUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableUserResponse) Reset() {
+	*x = EnableUserResponse{}
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableUserResponse) ProtoMessage() {}
+
+func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_auth_v1_users_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
+func (*EnableUserResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_auth_v1_users_proto_rawDescGZIP(), []int{28}
+}
+
 var File_opsdeck_auth_v1_users_proto protoreflect.FileDescriptor
 
 const file_opsdeck_auth_v1_users_proto_rawDesc = "" +
@@ -774,7 +1609,52 @@ const file_opsdeck_auth_v1_users_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\busername\x12\"\n" +
 	"\x06tenant\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x06tenant\"\x14\n" +
-	"\x12DeleteUserResponse2\xba\x06\n" +
+	"\x12DeleteUserResponse\"\x91\x01\n" +
+	"\aAccount\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x14\n" +
+	"\x05email\x18\x03 \x01(\tR\x05email\x12\x14\n" +
+	"\x05phone\x18\x04 \x01(\tR\x05phone\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\tR\x06status\x12\x16\n" +
+	"\x06tenant\x18\x06 \x01(\tR\x06tenant\" \n" +
+	"\x05IdRef\x12\x17\n" +
+	"\x02id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\x02id\"\xf0\x01\n" +
+	"\x10FindUsersRequest\x12\x1b\n" +
+	"\x04page\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12$\n" +
+	"\busername\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\busername\x12\x1e\n" +
+	"\x05email\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1d\n" +
+	"\x05phone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05phone\x122\n" +
+	"\x06status\x18\x06 \x01(\tB\x1a\xbaH\x17r\x15R\x00R\aenabledR\bdisabledR\x06status\"]\n" +
+	"\x11FindUsersResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x122\n" +
+	"\aresults\x18\x02 \x03(\v2\x18.opsdeck.auth.v1.AccountR\aresults\" \n" +
+	"\x0eGetUserRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"?\n" +
+	"\x0fGetUserResponse\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.opsdeck.auth.v1.AccountR\x04user\"\xa4\x01\n" +
+	"\x0fEditUserRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x129\n" +
+	"\x05email\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x18\xfe\x012\x14^([^@\\s]+@[^@\\s]+)?$H\x00R\x05email\x88\x01\x01\x122\n" +
+	"\x05phone\x18\x03 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[0-9+() .-]*$H\x01R\x05phone\x88\x01\x01B\b\n" +
+	"\x06_emailB\b\n" +
+	"\x06_phone\"@\n" +
+	"\x10EditUserResponse\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.opsdeck.auth.v1.AccountR\x04user\"`\n" +
+	"\x13AddUserRolesRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x129\n" +
+	"\x05roles\x18\x02 \x03(\v2\x16.opsdeck.auth.v1.IdRefB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05roles\"\x16\n" +
+	"\x14AddUserRolesResponse\"c\n" +
+	"\x16RemoveUserRolesRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x129\n" +
+	"\x05roles\x18\x02 \x03(\v2\x16.opsdeck.auth.v1.IdRefB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05roles\"\x19\n" +
+	"\x17RemoveUserRolesResponse\"$\n" +
+	"\x12DisableUserRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"\x15\n" +
+	"\x13DisableUserResponse\"#\n" +
+	"\x11EnableUserRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\"\x14\n" +
+	"\x12EnableUserResponse2\xf9\r\n" +
 	"\vUserService\x12\x86\x01\n" +
 	"\x0eGetCurrentUser\x12&.opsdeck.auth.v1.GetCurrentUserRequest\x1a'.opsdeck.auth.v1.GetCurrentUserResponse\"#\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v2/user/current_user\x12|\n" +
 	"\tListUsers\x12!.opsdeck.auth.v1.ListUsersRequest\x1a\".opsdeck.auth.v1.ListUsersResponse\"(\xca\xf3\x18\x0f\x1a\r/v2/user/list\x82\xd3\xe4\x93\x02\x0f\x12\r/v2/user/list\x12\x86\x01\n" +
@@ -784,7 +1664,19 @@ const file_opsdeck_auth_v1_users_proto_rawDesc = "" +
 	"UpdateUser\x12\".opsdeck.auth.v1.UpdateUserRequest\x1a#.opsdeck.auth.v1.UpdateUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/update\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/update\x12\x88\x01\n" +
 	"\rResetPassword\x12%.opsdeck.auth.v1.ResetPasswordRequest\x1a&.opsdeck.auth.v1.ResetPasswordResponse\"(\xca\xf3\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v2/user/reset_password\x12\x86\x01\n" +
 	"\n" +
-	"DeleteUser\x12\".opsdeck.auth.v1.DeleteUserRequest\x1a#.opsdeck.auth.v1.DeleteUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/delete\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/deleteB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
+	"DeleteUser\x12\".opsdeck.auth.v1.DeleteUserRequest\x1a#.opsdeck.auth.v1.DeleteUserResponse\"/\xca\xf3\x18\x11\x1a\x0f/v2/user/delete\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v2/user/delete\x12w\n" +
+	"\tFindUsers\x12!.opsdeck.auth.v1.FindUsersRequest\x1a\".opsdeck.auth.v1.FindUsersResponse\"#\xca\xf3\x18\x0e*\f\x12\x05admin\x12\x03row\x82\xd3\xe4\x93\x02\b\x12\x06/users\x90\x02\x01\x12\x82\x01\n" +
+	"\aGetUser\x12\x1f.opsdeck.auth.v1.GetUserRequest\x1a .opsdeck.auth.v1.GetUserResponse\"4\xca\xf3\x18\x14*\x12\x12\x05admin\x12\tuser:{id}\x82\xd3\xe4\x93\x02\x13b\x04user\x12\v/users/{id}\x90\x02\x01\x12\x85\x01\n" +
+	"\bEditUser\x12 .opsdeck.auth.v1.EditUserRequest\x1a!.opsdeck.auth.v1.EditUserResponse\"4\xca\xf3\x18\x14*\x12\x12\x05admin\x12\tuser:{id}\x82\xd3\xe4\x93\x02\x16:\x01*b\x04user2\v/users/{id}\x12\x8a\x01\n" +
+	"\fAddUserRoles\x12$.opsdeck.auth.v1.AddUserRolesRequest\x1a%.opsdeck.auth.v1.AddUserRolesResponse\"-\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1a:\x05roles\"\x11/users/{id}/roles\x12\x93\x01\n" +
+	"\x0fRemoveUserRoles\x12'.opsdeck.auth.v1.RemoveUserRolesRequest\x1a(.opsdeck.auth.v1.RemoveUserRolesResponse\"-\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1a:\x05roles*\x11/users/{id}/roles\x12\x8a\x01\n" +
+	"\vDisableUser\x12#.opsdeck.auth.v1.DisableUserRequest\x1a$.opsdeck.auth.v1.DisableUserResponse\"0\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1d\"\x1b/users/{id}/actions/disable\x12\x86\x01\n" +
+	"\n" +
+	"EnableUser\x12\".opsdeck.auth.v1.EnableUserRequest\x1a#.opsdeck.auth.v1.EnableUserResponse\"/\xca\xf3\x18\t*\a\n" +
+	"\x05admin\x82\xd3\xe4\x93\x02\x1c\"\x1a/users/{id}/actions/enableB@Z>github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1;authv1b\x06proto3"
 
 var (
 	file_opsdeck_auth_v1_users_proto_rawDescOnce sync.Once
@@ -798,44 +1690,79 @@ func file_opsdeck_auth_v1_users_proto_rawDescGZIP() []byte {
 	return file_opsdeck_auth_v1_users_proto_rawDescData
 }
 
-var file_opsdeck_auth_v1_users_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_opsdeck_auth_v1_users_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_opsdeck_auth_v1_users_proto_goTypes = []any{
-	(*GetCurrentUserRequest)(nil),  // 0: opsdeck.auth.v1.GetCurrentUserRequest
-	(*GetCurrentUserResponse)(nil), // 1: opsdeck.auth.v1.GetCurrentUserResponse
-	(*User)(nil),                   // 2: opsdeck.auth.v1.User
-	(*ListUsersRequest)(nil),       // 3: opsdeck.auth.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 4: opsdeck.auth.v1.ListUsersResponse
-	(*CreateUserRequest)(nil),      // 5: opsdeck.auth.v1.CreateUserRequest
-	(*CreateUserResponse)(nil),     // 6: opsdeck.auth.v1.CreateUserResponse
-	(*UpdateUserRequest)(nil),      // 7: opsdeck.auth.v1.UpdateUserRequest
-	(*UpdateUserResponse)(nil),     // 8: opsdeck.auth.v1.UpdateUserResponse
-	(*ResetPasswordRequest)(nil),   // 9: opsdeck.auth.v1.ResetPasswordRequest
-	(*ResetPasswordResponse)(nil),  // 10: opsdeck.auth.v1.ResetPasswordResponse
-	(*DeleteUserRequest)(nil),      // 11: opsdeck.auth.v1.DeleteUserRequest
-	(*DeleteUserResponse)(nil),     // 12: opsdeck.auth.v1.DeleteUserResponse
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
+	(*GetCurrentUserRequest)(nil),   // 0: opsdeck.auth.v1.GetCurrentUserRequest
+	(*GetCurrentUserResponse)(nil),  // 1: opsdeck.auth.v1.GetCurrentUserResponse
+	(*User)(nil),                    // 2: opsdeck.auth.v1.User
+	(*ListUsersRequest)(nil),        // 3: opsdeck.auth.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),       // 4: opsdeck.auth.v1.ListUsersResponse
+	(*CreateUserRequest)(nil),       // 5: opsdeck.auth.v1.CreateUserRequest
+	(*CreateUserResponse)(nil),      // 6: opsdeck.auth.v1.CreateUserResponse
+	(*UpdateUserRequest)(nil),       // 7: opsdeck.auth.v1.UpdateUserRequest
+	(*UpdateUserResponse)(nil),      // 8: opsdeck.auth.v1.UpdateUserResponse
+	(*ResetPasswordRequest)(nil),    // 9: opsdeck.auth.v1.ResetPasswordRequest
+	(*ResetPasswordResponse)(nil),   // 10: opsdeck.auth.v1.ResetPasswordResponse
+	(*DeleteUserRequest)(nil),       // 11: opsdeck.auth.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),      // 12: opsdeck.auth.v1.DeleteUserResponse
+	(*Account)(nil),                 // 13: opsdeck.auth.v1.Account
+	(*IdRef)(nil),                   // 14: opsdeck.auth.v1.IdRef
+	(*FindUsersRequest)(nil),        // 15: opsdeck.auth.v1.FindUsersRequest
+	(*FindUsersResponse)(nil),       // 16: opsdeck.auth.v1.FindUsersResponse
+	(*GetUserRequest)(nil),          // 17: opsdeck.auth.v1.GetUserRequest
+	(*GetUserResponse)(nil),         // 18: opsdeck.auth.v1.GetUserResponse
+	(*EditUserRequest)(nil),         // 19: opsdeck.auth.v1.EditUserRequest
+	(*EditUserResponse)(nil),        // 20: opsdeck.auth.v1.EditUserResponse
+	(*AddUserRolesRequest)(nil),     // 21: opsdeck.auth.v1.AddUserRolesRequest
+	(*AddUserRolesResponse)(nil),    // 22: opsdeck.auth.v1.AddUserRolesResponse
+	(*RemoveUserRolesRequest)(nil),  // 23: opsdeck.auth.v1.RemoveUserRolesRequest
+	(*RemoveUserRolesResponse)(nil), // 24: opsdeck.auth.v1.RemoveUserRolesResponse
+	(*DisableUserRequest)(nil),      // 25: opsdeck.auth.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),     // 26: opsdeck.auth.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),       // 27: opsdeck.auth.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),      // 28: opsdeck.auth.v1.EnableUserResponse
+	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
 }
 var file_opsdeck_auth_v1_users_proto_depIdxs = []int32{
 	2,  // 0: opsdeck.auth.v1.GetCurrentUserResponse.current_user:type_name -> opsdeck.auth.v1.User
-	13, // 1: opsdeck.auth.v1.User.create_time:type_name -> google.protobuf.Timestamp
+	29, // 1: opsdeck.auth.v1.User.create_time:type_name -> google.protobuf.Timestamp
 	2,  // 2: opsdeck.auth.v1.ListUsersResponse.user_list:type_name -> opsdeck.auth.v1.User
-	0,  // 3: opsdeck.auth.v1.UserService.GetCurrentUser:input_type -> opsdeck.auth.v1.GetCurrentUserRequest
-	3,  // 4: opsdeck.auth.v1.UserService.ListUsers:input_type -> opsdeck.auth.v1.ListUsersRequest
-	5,  // 5: opsdeck.auth.v1.UserService.CreateUser:input_type -> opsdeck.auth.v1.CreateUserRequest
-	7,  // 6: opsdeck.auth.v1.UserService.UpdateUser:input_type -> opsdeck.auth.v1.UpdateUserRequest
-	9,  // 7: opsdeck.auth.v1.UserService.ResetPassword:input_type -> opsdeck.auth.v1.ResetPasswordRequest
-	11, // 8: opsdeck.auth.v1.UserService.DeleteUser:input_type -> opsdeck.auth.v1.DeleteUserRequest
-	1,  // 9: opsdeck.auth.v1.UserService.GetCurrentUser:output_type -> opsdeck.auth.v1.GetCurrentUserResponse
-	4,  // 10: opsdeck.auth.v1.UserService.ListUsers:output_type -> opsdeck.auth.v1.ListUsersResponse
-	6,  // 11: opsdeck.auth.v1.UserService.CreateUser:output_type -> opsdeck.auth.v1.CreateUserResponse
-	8,  // 12: opsdeck.auth.v1.UserService.UpdateUser:output_type -> opsdeck.auth.v1.UpdateUserResponse
-	10, // 13: opsdeck.auth.v1.UserService.ResetPassword:output_type -> opsdeck.auth.v1.ResetPasswordResponse
-	12, // 14: opsdeck.auth.v1.UserService.DeleteUser:output_type -> opsdeck.auth.v1.DeleteUserResponse
-	9,  // [9:15] is the sub-list for method output_type
-	3,  // [3:9] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	13, // 3: opsdeck.auth.v1.FindUsersResponse.results:type_name -> opsdeck.auth.v1.Account
+	13, // 4: opsdeck.auth.v1.GetUserResponse.user:type_name -> opsdeck.auth.v1.Account
+	13, // 5: opsdeck.auth.v1.EditUserResponse.user:type_name -> opsdeck.auth.v1.Account
+	14, // 6: opsdeck.auth.v1.AddUserRolesRequest.roles:type_name -> opsdeck.auth.v1.IdRef
+	14, // 7: opsdeck.auth.v1.RemoveUserRolesRequest.roles:type_name -> opsdeck.auth.v1.IdRef
+	0,  // 8: opsdeck.auth.v1.UserService.GetCurrentUser:input_type -> opsdeck.auth.v1.GetCurrentUserRequest
+	3,  // 9: opsdeck.auth.v1.UserService.ListUsers:input_type -> opsdeck.auth.v1.ListUsersRequest
+	5,  // 10: opsdeck.auth.v1.UserService.CreateUser:input_type -> opsdeck.auth.v1.CreateUserRequest
+	7,  // 11: opsdeck.auth.v1.UserService.UpdateUser:input_type -> opsdeck.auth.v1.UpdateUserRequest
+	9,  // 12: opsdeck.auth.v1.UserService.ResetPassword:input_type -> opsdeck.auth.v1.ResetPasswordRequest
+	11, // 13: opsdeck.auth.v1.UserService.DeleteUser:input_type -> opsdeck.auth.v1.DeleteUserRequest
+	15, // 14: opsdeck.auth.v1.UserService.FindUsers:input_type -> opsdeck.auth.v1.FindUsersRequest
+	17, // 15: opsdeck.auth.v1.UserService.GetUser:input_type -> opsdeck.auth.v1.GetUserRequest
+	19, // 16: opsdeck.auth.v1.UserService.EditUser:input_type -> opsdeck.auth.v1.EditUserRequest
+	21, // 17: opsdeck.auth.v1.UserService.AddUserRoles:input_type -> opsdeck.auth.v1.AddUserRolesRequest
+	23, // 18: opsdeck.auth.v1.UserService.RemoveUserRoles:input_type -> opsdeck.auth.v1.RemoveUserRolesRequest
+	25, // 19: opsdeck.auth.v1.UserService.DisableUser:input_type -> opsdeck.auth.v1.DisableUserRequest
+	27, // 20: opsdeck.auth.v1.UserService.EnableUser:input_type -> opsdeck.auth.v1.EnableUserRequest
+	1,  // 21: opsdeck.auth.v1.UserService.GetCurrentUser:output_type -> opsdeck.auth.v1.GetCurrentUserResponse
+	4,  // 22: opsdeck.auth.v1.UserService.ListUsers:output_type -> opsdeck.auth.v1.ListUsersResponse
+	6,  // 23: opsdeck.auth.v1.UserService.CreateUser:output_type -> opsdeck.auth.v1.CreateUserResponse
+	8,  // 24: opsdeck.auth.v1.UserService.UpdateUser:output_type -> opsdeck.auth.v1.UpdateUserResponse
+	10, // 25: opsdeck.auth.v1.UserService.ResetPassword:output_type -> opsdeck.auth.v1.ResetPasswordResponse
+	12, // 26: opsdeck.auth.v1.UserService.DeleteUser:output_type -> opsdeck.auth.v1.DeleteUserResponse
+	16, // 27: opsdeck.auth.v1.UserService.FindUsers:output_type -> opsdeck.auth.v1.FindUsersResponse
+	18, // 28: opsdeck.auth.v1.UserService.GetUser:output_type -> opsdeck.auth.v1.GetUserResponse
+	20, // 29: opsdeck.auth.v1.UserService.EditUser:output_type -> opsdeck.auth.v1.EditUserResponse
+	22, // 30: opsdeck.auth.v1.UserService.AddUserRoles:output_type -> opsdeck.auth.v1.AddUserRolesResponse
+	24, // 31: opsdeck.auth.v1.UserService.RemoveUserRoles:output_type -> opsdeck.auth.v1.RemoveUserRolesResponse
+	26, // 32: opsdeck.auth.v1.UserService.DisableUser:output_type -> opsdeck.auth.v1.DisableUserResponse
+	28, // 33: opsdeck.auth.v1.UserService.EnableUser:output_type -> opsdeck.auth.v1.EnableUserResponse
+	21, // [21:34] is the sub-list for method output_type
+	8,  // [8:21] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_auth_v1_users_proto_init() }
@@ -843,13 +1770,14 @@ func file_opsdeck_auth_v1_users_proto_init() {
 	if File_opsdeck_auth_v1_users_proto != nil {
 		return
 	}
+	file_opsdeck_auth_v1_users_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_auth_v1_users_proto_rawDesc), len(file_opsdeck_auth_v1_users_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	UserService_GetCurrentUser_FullMethodName = "/opsdeck.auth.v1.UserService/GetCurrentUser"
-	UserService_ListUsers_FullMethodName      = "/opsdeck.auth.v1.UserService/ListUsers"
-	UserService_CreateUser_FullMethodName     = "/opsdeck.auth.v1.UserService/CreateUser"
-	UserService_UpdateUser_FullMethodName     = "/opsdeck.auth.v1.UserService/UpdateUser"
-	UserService_ResetPassword_FullMethodName  = "/opsdeck.auth.v1.UserService/ResetPassword"
-	UserService_DeleteUser_FullMethodName     = "/opsdeck.auth.v1.UserService/DeleteUser"
+	UserService_GetCurrentUser_FullMethodName  = "/opsdeck.auth.v1.UserService/GetCurrentUser"
+	UserService_ListUsers_FullMethodName       = "/opsdeck.auth.v1.UserService/ListUsers"
+	UserService_CreateUser_FullMethodName      = "/opsdeck.auth.v1.UserService/CreateUser"
+	UserService_UpdateUser_FullMethodName      = "/opsdeck.auth.v1.UserService/UpdateUser"
+	UserService_ResetPassword_FullMethodName   = "/opsdeck.auth.v1.UserService/ResetPassword"
+	UserService_DeleteUser_FullMethodName      = "/opsdeck.auth.v1.UserService/DeleteUser"
+	UserService_FindUsers_FullMethodName       = "/opsdeck.auth.v1.UserService/FindUsers"
+	UserService_GetUser_FullMethodName         = "/opsdeck.auth.v1.UserService/GetUser"
+	UserService_EditUser_FullMethodName        = "/opsdeck.auth.v1.UserService/EditUser"
+	UserService_AddUserRoles_FullMethodName    = "/opsdeck.auth.v1.UserService/AddUserRoles"
+	UserService_RemoveUserRoles_FullMethodName = "/opsdeck.auth.v1.UserService/RemoveUserRoles"
+	UserService_DisableUser_FullMethodName     = "/opsdeck.auth.v1.UserService/DisableUser"
+	UserService_EnableUser_FullMethodName      = "/opsdeck.auth.v1.UserService/EnableUser"
 )
 
 // UserServiceClient is the client API for UserService service.
@@ -51,6 +58,25 @@ type UserServiceClient interface {
 	// DeleteUser removes a user and ends his sessions (contract: auth.user.delete). Nobody deletes himself, or platform:admin.
 	// Errors: USER_NOT_FOUND, USER_PROTECTED, ABOVE_CALLER, OUT_OF_SCOPE.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
+	// FindUsers lists users page by page (contract: auth.users.list). Administrators see all of the tenants in reach; everybody else
+	// sees who there is in his own tenant, to pick from: id, name and status, without mail address and telephone number, for which
+	// he cannot filter either.
+	FindUsers(ctx context.Context, in *FindUsersRequest, opts ...grpc.CallOption) (*FindUsersResponse, error)
+	// GetUser returns one user (contract: auth.users.get). Errors: USER_NOT_FOUND.
+	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
+	// EditUser changes mail address and telephone number of a user (contract: auth.users.update). Errors: USER_NOT_FOUND.
+	EditUser(ctx context.Context, in *EditUserRequest, opts ...grpc.CallOption) (*EditUserResponse, error)
+	// AddUserRoles gives roles of his tenant to a user, all or none of them (contract: auth.users.add_roles). Those that he has are
+	// no error. Errors: USER_NOT_FOUND, ROLE_NOT_FOUND.
+	AddUserRoles(ctx context.Context, in *AddUserRolesRequest, opts ...grpc.CallOption) (*AddUserRolesResponse, error)
+	// RemoveUserRoles takes roles from a user, all or none of them (contract: auth.users.remove_roles). His own grants stay.
+	// Errors: USER_NOT_FOUND, ROLE_NOT_FOUND, LAST_ADMIN.
+	RemoveUserRoles(ctx context.Context, in *RemoveUserRolesRequest, opts ...grpc.CallOption) (*RemoveUserRolesResponse, error)
+	// DisableUser keeps a user from signing in, ends his sessions and takes all rights from him, for as long as he is disabled
+	// (contract: auth.users.disable). Nobody disables himself. Errors: USER_NOT_FOUND, USER_PROTECTED, LAST_ADMIN.
+	DisableUser(ctx context.Context, in *DisableUserRequest, opts ...grpc.CallOption) (*DisableUserResponse, error)
+	// EnableUser lets a disabled user in again; roles and grants are as before (contract: auth.users.enable). Errors: USER_NOT_FOUND.
+	EnableUser(ctx context.Context, in *EnableUserRequest, opts ...grpc.CallOption) (*EnableUserResponse, error)
 }
 
 type userServiceClient struct {
@@ -121,6 +147,76 @@ func (c *userServiceClient) DeleteUser(ctx context.Context, in *DeleteUserReques
 	return out, nil
 }
 
+func (c *userServiceClient) FindUsers(ctx context.Context, in *FindUsersRequest, opts ...grpc.CallOption) (*FindUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindUsersResponse)
+	err := c.cc.Invoke(ctx, UserService_FindUsers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetUserResponse)
+	err := c.cc.Invoke(ctx, UserService_GetUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) EditUser(ctx context.Context, in *EditUserRequest, opts ...grpc.CallOption) (*EditUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EditUserResponse)
+	err := c.cc.Invoke(ctx, UserService_EditUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) AddUserRoles(ctx context.Context, in *AddUserRolesRequest, opts ...grpc.CallOption) (*AddUserRolesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddUserRolesResponse)
+	err := c.cc.Invoke(ctx, UserService_AddUserRoles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) RemoveUserRoles(ctx context.Context, in *RemoveUserRolesRequest, opts ...grpc.CallOption) (*RemoveUserRolesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveUserRolesResponse)
+	err := c.cc.Invoke(ctx, UserService_RemoveUserRoles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) DisableUser(ctx context.Context, in *DisableUserRequest, opts ...grpc.CallOption) (*DisableUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableUserResponse)
+	err := c.cc.Invoke(ctx, UserService_DisableUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) EnableUser(ctx context.Context, in *EnableUserRequest, opts ...grpc.CallOption) (*EnableUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnableUserResponse)
+	err := c.cc.Invoke(ctx, UserService_EnableUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UserServiceServer is the server API for UserService service.
 // All implementations must embed UnimplementedUserServiceServer
 // for forward compatibility.
@@ -145,6 +241,25 @@ type UserServiceServer interface {
 	// DeleteUser removes a user and ends his sessions (contract: auth.user.delete). Nobody deletes himself, or platform:admin.
 	// Errors: USER_NOT_FOUND, USER_PROTECTED, ABOVE_CALLER, OUT_OF_SCOPE.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
+	// FindUsers lists users page by page (contract: auth.users.list). Administrators see all of the tenants in reach; everybody else
+	// sees who there is in his own tenant, to pick from: id, name and status, without mail address and telephone number, for which
+	// he cannot filter either.
+	FindUsers(context.Context, *FindUsersRequest) (*FindUsersResponse, error)
+	// GetUser returns one user (contract: auth.users.get). Errors: USER_NOT_FOUND.
+	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
+	// EditUser changes mail address and telephone number of a user (contract: auth.users.update). Errors: USER_NOT_FOUND.
+	EditUser(context.Context, *EditUserRequest) (*EditUserResponse, error)
+	// AddUserRoles gives roles of his tenant to a user, all or none of them (contract: auth.users.add_roles). Those that he has are
+	// no error. Errors: USER_NOT_FOUND, ROLE_NOT_FOUND.
+	AddUserRoles(context.Context, *AddUserRolesRequest) (*AddUserRolesResponse, error)
+	// RemoveUserRoles takes roles from a user, all or none of them (contract: auth.users.remove_roles). His own grants stay.
+	// Errors: USER_NOT_FOUND, ROLE_NOT_FOUND, LAST_ADMIN.
+	RemoveUserRoles(context.Context, *RemoveUserRolesRequest) (*RemoveUserRolesResponse, error)
+	// DisableUser keeps a user from signing in, ends his sessions and takes all rights from him, for as long as he is disabled
+	// (contract: auth.users.disable). Nobody disables himself. Errors: USER_NOT_FOUND, USER_PROTECTED, LAST_ADMIN.
+	DisableUser(context.Context, *DisableUserRequest) (*DisableUserResponse, error)
+	// EnableUser lets a disabled user in again; roles and grants are as before (contract: auth.users.enable). Errors: USER_NOT_FOUND.
+	EnableUser(context.Context, *EnableUserRequest) (*EnableUserResponse, error)
 	mustEmbedUnimplementedUserServiceServer()
 }
 
@@ -172,6 +287,27 @@ func (UnimplementedUserServiceServer) ResetPassword(context.Context, *ResetPassw
 }
 func (UnimplementedUserServiceServer) DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteUser not implemented")
+}
+func (UnimplementedUserServiceServer) FindUsers(context.Context, *FindUsersRequest) (*FindUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindUsers not implemented")
+}
+func (UnimplementedUserServiceServer) GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetUser not implemented")
+}
+func (UnimplementedUserServiceServer) EditUser(context.Context, *EditUserRequest) (*EditUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EditUser not implemented")
+}
+func (UnimplementedUserServiceServer) AddUserRoles(context.Context, *AddUserRolesRequest) (*AddUserRolesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddUserRoles not implemented")
+}
+func (UnimplementedUserServiceServer) RemoveUserRoles(context.Context, *RemoveUserRolesRequest) (*RemoveUserRolesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveUserRoles not implemented")
+}
+func (UnimplementedUserServiceServer) DisableUser(context.Context, *DisableUserRequest) (*DisableUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableUser not implemented")
+}
+func (UnimplementedUserServiceServer) EnableUser(context.Context, *EnableUserRequest) (*EnableUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnableUser not implemented")
 }
 func (UnimplementedUserServiceServer) mustEmbedUnimplementedUserServiceServer() {}
 func (UnimplementedUserServiceServer) testEmbeddedByValue()                     {}
@@ -302,6 +438,132 @@ func _UserService_DeleteUser_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UserService_FindUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).FindUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_FindUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).FindUsers(ctx, req.(*FindUsersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_GetUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).GetUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_GetUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).GetUser(ctx, req.(*GetUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_EditUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EditUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).EditUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_EditUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).EditUser(ctx, req.(*EditUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_AddUserRoles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddUserRolesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).AddUserRoles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_AddUserRoles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).AddUserRoles(ctx, req.(*AddUserRolesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_RemoveUserRoles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveUserRolesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).RemoveUserRoles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_RemoveUserRoles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).RemoveUserRoles(ctx, req.(*RemoveUserRolesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_DisableUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).DisableUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_DisableUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).DisableUser(ctx, req.(*DisableUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_EnableUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnableUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).EnableUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_EnableUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).EnableUser(ctx, req.(*EnableUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // UserService_ServiceDesc is the grpc.ServiceDesc for UserService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -332,6 +594,34 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteUser",
 			Handler:    _UserService_DeleteUser_Handler,
+		},
+		{
+			MethodName: "FindUsers",
+			Handler:    _UserService_FindUsers_Handler,
+		},
+		{
+			MethodName: "GetUser",
+			Handler:    _UserService_GetUser_Handler,
+		},
+		{
+			MethodName: "EditUser",
+			Handler:    _UserService_EditUser_Handler,
+		},
+		{
+			MethodName: "AddUserRoles",
+			Handler:    _UserService_AddUserRoles_Handler,
+		},
+		{
+			MethodName: "RemoveUserRoles",
+			Handler:    _UserService_RemoveUserRoles_Handler,
+		},
+		{
+			MethodName: "DisableUser",
+			Handler:    _UserService_DisableUser_Handler,
+		},
+		{
+			MethodName: "EnableUser",
+			Handler:    _UserService_EnableUser_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

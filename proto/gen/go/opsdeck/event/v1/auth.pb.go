@@ -96,6 +96,70 @@ func (x *SessionOpened) GetAddress() string {
 	return ""
 }
 
+// opsdeck.auth.session.ended: somebody signed out, or ended sessions of his.
+type SessionEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Tenant of the user.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user.
+	Username      string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEnded) Reset() {
+	*x = SessionEnded{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEnded) ProtoMessage() {}
+
+func (x *SessionEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
+func (*SessionEnded) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SessionEnded) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionEnded) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SessionEnded) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
 // opsdeck.auth.account.locked: too many wrong logins.
 type AccountLocked struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -111,7 +175,7 @@ type AccountLocked struct {
 
 func (x *AccountLocked) Reset() {
 	*x = AccountLocked{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[1]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -123,7 +187,7 @@ func (x *AccountLocked) String() string {
 func (*AccountLocked) ProtoMessage() {}
 
 func (x *AccountLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[1]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -136,7 +200,7 @@ func (x *AccountLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountLocked.ProtoReflect.Descriptor instead.
 func (*AccountLocked) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{1}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AccountLocked) GetTenant() string {
@@ -160,6 +224,134 @@ func (x *AccountLocked) GetAddress() string {
 	return ""
 }
 
+// opsdeck.auth.account.unlocked: an operator took the lock off an account.
+type AccountUnlocked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the account.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// User name of the account.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountUnlocked) Reset() {
+	*x = AccountUnlocked{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountUnlocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountUnlocked) ProtoMessage() {}
+
+func (x *AccountUnlocked) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountUnlocked.ProtoReflect.Descriptor instead.
+func (*AccountUnlocked) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AccountUnlocked) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AccountUnlocked) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *AccountUnlocked) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.signing_keys.replaced: an operator replaced the keys that tokens are signed with.
+type SigningKeysReplaced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the new key.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Whether the old keys, and all sessions, ended at once.
+	AtOnce bool `protobuf:"varint,2,opt,name=at_once,json=atOnce,proto3" json:"at_once,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigningKeysReplaced) Reset() {
+	*x = SigningKeysReplaced{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigningKeysReplaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigningKeysReplaced) ProtoMessage() {}
+
+func (x *SigningKeysReplaced) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigningKeysReplaced.ProtoReflect.Descriptor instead.
+func (*SigningKeysReplaced) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SigningKeysReplaced) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SigningKeysReplaced) GetAtOnce() bool {
+	if x != nil {
+		return x.AtOnce
+	}
+	return false
+}
+
+func (x *SigningKeysReplaced) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 // opsdeck.auth.user.created, .updated and .deleted: somebody changed a user.
 type UserChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -173,13 +365,15 @@ type UserChanged struct {
 	ChangedBy string `protobuf:"bytes,4,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
 	// Whether the password changed.
 	PasswordChanged bool `protobuf:"varint,5,opt,name=password_changed,json=passwordChanged,proto3" json:"password_changed,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Whether the second factor was turned on or off, or its recovery codes replaced.
+	SecondFactorChanged bool `protobuf:"varint,6,opt,name=second_factor_changed,json=secondFactorChanged,proto3" json:"second_factor_changed,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *UserChanged) Reset() {
 	*x = UserChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -191,7 +385,7 @@ func (x *UserChanged) String() string {
 func (*UserChanged) ProtoMessage() {}
 
 func (x *UserChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[2]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -204,7 +398,7 @@ func (x *UserChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserChanged.ProtoReflect.Descriptor instead.
 func (*UserChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UserChanged) GetTenant() string {
@@ -242,6 +436,13 @@ func (x *UserChanged) GetPasswordChanged() bool {
 	return false
 }
 
+func (x *UserChanged) GetSecondFactorChanged() bool {
+	if x != nil {
+		return x.SecondFactorChanged
+	}
+	return false
+}
+
 // opsdeck.auth.role.created, .updated and .deleted: somebody changed a role.
 type RoleChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -257,7 +458,7 @@ type RoleChanged struct {
 
 func (x *RoleChanged) Reset() {
 	*x = RoleChanged{}
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -269,7 +470,7 @@ func (x *RoleChanged) String() string {
 func (*RoleChanged) ProtoMessage() {}
 
 func (x *RoleChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[3]
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -282,7 +483,7 @@ func (x *RoleChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleChanged.ProtoReflect.Descriptor instead.
 func (*RoleChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RoleChanged) GetTenant() string {
@@ -306,6 +507,299 @@ func (x *RoleChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.auth.grants.changed: somebody gave permissions to a user or a role, or took them.
+type GrantsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user or role.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "user" or "role".
+	TargetType string `protobuf:"bytes,2,opt,name=target_type,json=targetType,proto3" json:"target_type,omitempty"`
+	// Name of the user or role.
+	TargetName string `protobuf:"bytes,3,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
+	// What was granted: "module", "tree_level", or a kind of resource.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,5,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantsChanged) Reset() {
+	*x = GrantsChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantsChanged) ProtoMessage() {}
+
+func (x *GrantsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantsChanged.ProtoReflect.Descriptor instead.
+func (*GrantsChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GrantsChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetType() string {
+	if x != nil {
+		return x.TargetType
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetTargetName() string {
+	if x != nil {
+		return x.TargetName
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GrantsChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.token.created, .updated and .deleted, opsdeck.auth.app_key.created and .deleted: somebody changed an API token or an app
+// key.
+type TokenChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the user whom it acts for.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user whom it acts for.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	// What it is called.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,4,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenChanged) Reset() {
+	*x = TokenChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenChanged) ProtoMessage() {}
+
+func (x *TokenChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenChanged.ProtoReflect.Descriptor instead.
+func (*TokenChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TokenChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TokenChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
+// opsdeck.auth.session.stolen: a refresh token was used a second time, so two have it, and the session was ended.
+type SessionStolen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Tenant of the user.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the user.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	// Address that the second use came from.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionStolen) Reset() {
+	*x = SessionStolen{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionStolen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionStolen) ProtoMessage() {}
+
+func (x *SessionStolen) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionStolen.ProtoReflect.Descriptor instead.
+func (*SessionStolen) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SessionStolen) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *SessionStolen) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// opsdeck.auth.oidc_provider.created, .updated and .deleted: somebody changed a provider, or who of it is which user.
+type OidcProviderChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant of the provider.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name of the provider.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Who made the change, as tenant:username.
+	ChangedBy     string `protobuf:"bytes,3,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OidcProviderChanged) Reset() {
+	*x = OidcProviderChanged{}
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OidcProviderChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OidcProviderChanged) ProtoMessage() {}
+
+func (x *OidcProviderChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_auth_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OidcProviderChanged.ProtoReflect.Descriptor instead.
+func (*OidcProviderChanged) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_auth_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OidcProviderChanged) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *OidcProviderChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OidcProviderChanged) GetChangedBy() string {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return ""
+}
+
 var File_opsdeck_event_v1_auth_proto protoreflect.FileDescriptor
 
 const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
@@ -316,19 +810,61 @@ const file_opsdeck_event_v1_auth_proto_rawDesc = "" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x03 \x01(\tR\busername\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\"]\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"a\n" +
+	"\fSessionEnded\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x03 \x01(\tR\busername\"]\n" +
 	"\rAccountLocked\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\"\x9f\x01\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"d\n" +
+	"\x0fAccountUnlocked\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"]\n" +
+	"\x13SigningKeysReplaced\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aat_once\x18\x02 \x01(\bR\x06atOnce\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\xd3\x01\n" +
 	"\vUserChanged\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
 	"changed_by\x18\x04 \x01(\tR\tchangedBy\x12)\n" +
-	"\x10password_changed\x18\x05 \x01(\bR\x0fpasswordChanged\"X\n" +
+	"\x10password_changed\x18\x05 \x01(\bR\x0fpasswordChanged\x122\n" +
+	"\x15second_factor_changed\x18\x06 \x01(\bR\x13secondFactorChanged\"X\n" +
 	"\vRoleChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x03 \x01(\tR\tchangedBy\"\x9c\x01\n" +
+	"\rGrantsChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\vtarget_type\x18\x02 \x01(\tR\n" +
+	"targetType\x12\x1f\n" +
+	"\vtarget_name\x18\x03 \x01(\tR\n" +
+	"targetName\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x05 \x01(\tR\tchangedBy\"u\n" +
+	"\fTokenChanged\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x04 \x01(\tR\tchangedBy\"|\n" +
+	"\rSessionStolen\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\busername\x18\x03 \x01(\tR\busername\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"`\n" +
+	"\x13OidcProviderChanged\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -346,12 +882,19 @@ func file_opsdeck_event_v1_auth_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_auth_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_opsdeck_event_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_opsdeck_event_v1_auth_proto_goTypes = []any{
-	(*SessionOpened)(nil), // 0: opsdeck.event.v1.SessionOpened
-	(*AccountLocked)(nil), // 1: opsdeck.event.v1.AccountLocked
-	(*UserChanged)(nil),   // 2: opsdeck.event.v1.UserChanged
-	(*RoleChanged)(nil),   // 3: opsdeck.event.v1.RoleChanged
+	(*SessionOpened)(nil),       // 0: opsdeck.event.v1.SessionOpened
+	(*SessionEnded)(nil),        // 1: opsdeck.event.v1.SessionEnded
+	(*AccountLocked)(nil),       // 2: opsdeck.event.v1.AccountLocked
+	(*AccountUnlocked)(nil),     // 3: opsdeck.event.v1.AccountUnlocked
+	(*SigningKeysReplaced)(nil), // 4: opsdeck.event.v1.SigningKeysReplaced
+	(*UserChanged)(nil),         // 5: opsdeck.event.v1.UserChanged
+	(*RoleChanged)(nil),         // 6: opsdeck.event.v1.RoleChanged
+	(*GrantsChanged)(nil),       // 7: opsdeck.event.v1.GrantsChanged
+	(*TokenChanged)(nil),        // 8: opsdeck.event.v1.TokenChanged
+	(*SessionStolen)(nil),       // 9: opsdeck.event.v1.SessionStolen
+	(*OidcProviderChanged)(nil), // 10: opsdeck.event.v1.OidcProviderChanged
 }
 var file_opsdeck_event_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -372,7 +915,7 @@ func file_opsdeck_event_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_auth_proto_rawDesc), len(file_opsdeck_event_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

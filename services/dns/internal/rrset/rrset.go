@@ -1,0 +1,146 @@
+// Package rrset is the vocabulary of zone content: record sets, changes to them, and the rules that both must keep.
+//
+// Names are absolute, in lower case, with A-labels and a trailing dot ("www.example.org."). Values are in the presentation
+// format of RFC 1035, in one canonical spelling, so that equal data is equal text.
+package rrset
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Types are the record types that opsdeck manages, in the order in which they are documented.
+var Types = []string{"A", "AAAA", "CNAME", "MX", "NS", "TXT", "SRV", "CAA", "PTR", "SOA"}
+
+// Key names a record set within a zone.
+type Key struct {
+	Name string // absolute owner name: lower case, A-labels, trailing dot
+	Type string // for example "AAAA"; one of Types when Managed
+}
+
+// Managed reports whether opsdeck manages sets of this type. A server may hold others, for instance DNSKEY in a signed zone:
+// they are reported by transfers and never changed.
+func (k Key) Managed() bool { return slices.Contains(Types, k.Type) }
+
+// Compare orders keys by name, label by label from the root, then by type, with SOA and NS of a name in front of its other types.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(compareNames(k.Name, o.Name), cmp.Compare(rank(k.Type), rank(o.Type)), cmp.Compare(k.Type, o.Type))
+}
+
+func (k Key) String() string { return k.Name + " " + k.Type }
+
+func rank(typ string) int {
+	switch typ {
+	case "SOA":
+		return 0
+	case "NS":
+		return 1
+	}
+	return 2
+}
+
+// compareNames is the canonical order of RFC 4034, 6.1, for names without escapes.
+func compareNames(a, b string) int {
+	for {
+		var x, y string
+		a, x = lastLabel(a)
+		b, y = lastLabel(b)
+		if c := cmp.Compare(x, y); c != 0 || x == "" {
+			return c
+		}
+	}
+}
+
+// lastLabel splits off the label next to the root; "" when there is none left.
+func lastLabel(name string) (rest, label string) {
+	name = strings.TrimSuffix(name, ".")
+	dot := strings.LastIndexByte(name, '.')
+	return name[:dot+1], name[dot+1:]
+}
+
+// Record is one record of a set.
+type Record struct {
+	Value    string // canonical RFC 1035 presentation, for instance "10 mail.example.org."
+	Disabled bool   // kept, but not served
+}
+
+// Set is all records of one name and type, served under one TTL.
+type Set struct {
+	Key
+	TTL     uint32 // seconds, at most MaxTTL
+	Records []Record
+}
+
+// Sort puts the records in canonical order, by value.
+func (s *Set) Sort() {
+	slices.SortFunc(s.Records, func(a, b Record) int { return cmp.Compare(a.Value, b.Value) })
+}
+
+// Live returns the part of the set that is served, in canonical order: the records that are not disabled. It is nil when there are
+// none, and for nil.
+func (s *Set) Live() *Set {
+	if s == nil {
+		return nil
+	}
+	live := Set{Key: s.Key, TTL: s.TTL}
+	for _, r := range s.Records {
+		if !r.Disabled {
+			live.Records = append(live.Records, r)
+		}
+	}
+	if len(live.Records) == 0 {
+		return nil
+	}
+	live.Sort()
+	return &live
+}
+
+// Equal reports whether two sets hold the same, in whatever order: key, TTL, values and what is disabled. The serial of an SOA is
+// left out, because the server counts it. Two nil sets are equal.
+func (s *Set) Equal(o *Set) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	if s.Key != o.Key || s.TTL != o.TTL || len(s.Records) != len(o.Records) {
+		return false
+	}
+	return slices.Equal(s.comparable(), o.comparable())
+}
+
+func (s *Set) comparable() []Record {
+	c := Set{Key: s.Key, Records: slices.Clone(s.Records)}
+	if s.Type == "SOA" {
+		for i := range c.Records {
+			c.Records[i].Value = withoutSerial(c.Records[i].Value)
+		}
+	}
+	c.Sort()
+	return c.Records
+}
+
+// withoutSerial replaces the third field of an SOA's value.
+func withoutSerial(soa string) string {
+	f := strings.Fields(soa)
+	if len(f) > 2 {
+		f[2] = "0"
+	}
+	return strings.Join(f, " ")
+}
+
+// Change replaces one record set by another; both are whole sets with the same key.
+type Change struct {
+	Before *Set // what must be there; nil: the set must not exist
+	After  *Set // what is there afterwards; nil: the set is deleted
+}
+
+// Key returns the key of the set that changes.
+func (c Change) Key() Key {
+	if c.Before != nil {
+		return c.Before.Key
+	}
+	return c.After.Key
+}
+
+// Inverse returns the change that undoes c.
+func (c Change) Inverse() Change { return Change{Before: c.After, After: c.Before} }
