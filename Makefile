@@ -25,7 +25,7 @@ setup: ## install the servers that opsdeck runs and tests with (apt, as root)
 build: ## build the opsdeck binary and the services' own into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./deploy/standalone/cmd/opsdeck ./gateway/cmd/gateway \
 		./services/auth/cmd/auth ./services/replication-jobs/cmd/replication-jobs ./services/replication-jobs/cmd/worker \
-		./services/dns/cmd/opsdeck-bind-agent
+		./services/dns/cmd/dns ./services/dns/cmd/opsdeck-bind-agent
 
 .PHONY: demo
 demo: setup build ## migrate a live database in front of your eyes, then leave nothing running

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	dnsv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/dns/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/authn"
@@ -41,6 +42,12 @@ type backend struct {
 	authv1.UnimplementedTenantServiceServer
 	authv1.UnimplementedTokenServiceServer
 	authv1.UnimplementedUserServiceServer
+	dnsv1.UnimplementedServerServiceServer
+	dnsv1.UnimplementedDomainServiceServer
+	dnsv1.UnimplementedRecordServiceServer
+	dnsv1.UnimplementedChangeServiceServer
+	dnsv1.UnimplementedDriftServiceServer
+	dnsv1.UnimplementedOperationServiceServer
 	replicationv1.UnimplementedJobServiceServer
 	replicationv1.UnimplementedMonitorServiceServer
 	replicationv1.UnimplementedMySQLServiceServer
@@ -124,6 +131,12 @@ func newBackend(t *testing.T) *backend {
 	authv1.RegisterTenantServiceServer(server, b)
 	authv1.RegisterTokenServiceServer(server, b)
 	authv1.RegisterUserServiceServer(server, b)
+	dnsv1.RegisterServerServiceServer(server, b)
+	dnsv1.RegisterDomainServiceServer(server, b)
+	dnsv1.RegisterRecordServiceServer(server, b)
+	dnsv1.RegisterChangeServiceServer(server, b)
+	dnsv1.RegisterDriftServiceServer(server, b)
+	dnsv1.RegisterOperationServiceServer(server, b)
 	replicationv1.RegisterJobServiceServer(server, b)
 	replicationv1.RegisterMonitorServiceServer(server, b)
 	replicationv1.RegisterMySQLServiceServer(server, b)

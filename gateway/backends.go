@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	dnsv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/dns/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/rpc"
@@ -43,6 +44,14 @@ func backends(cfg Config) []relay.Backend {
 			{Name: replicationv1.MySQLService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMySQLServiceHandler},
 			{Name: replicationv1.LogService_ServiceDesc.ServiceName, Register: replicationv1.RegisterLogServiceHandler},
 			{Name: replicationv1.ValidationService_ServiceDesc.ServiceName, Register: replicationv1.RegisterValidationServiceHandler},
+		}},
+		{Name: "dns", Address: cfg.DNS, Services: []relay.Service{
+			{Name: dnsv1.ServerService_ServiceDesc.ServiceName, Register: dnsv1.RegisterServerServiceHandler},
+			{Name: dnsv1.DomainService_ServiceDesc.ServiceName, Register: dnsv1.RegisterDomainServiceHandler},
+			{Name: dnsv1.RecordService_ServiceDesc.ServiceName, Register: dnsv1.RegisterRecordServiceHandler},
+			{Name: dnsv1.ChangeService_ServiceDesc.ServiceName, Register: dnsv1.RegisterChangeServiceHandler},
+			{Name: dnsv1.DriftService_ServiceDesc.ServiceName, Register: dnsv1.RegisterDriftServiceHandler},
+			{Name: dnsv1.OperationService_ServiceDesc.ServiceName, Register: dnsv1.RegisterOperationServiceHandler},
 		}},
 	}
 }

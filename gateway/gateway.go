@@ -37,6 +37,7 @@ type Config struct {
 	KeyFile         string         `env:"OPSDECK_GATEWAY_KEY" help:"Path of the private key of the certificate (PEM)."`
 	Auth            string         `env:"OPSDECK_GATEWAY_AUTH" envDefault:"127.0.0.1:7101" help:"gRPC address of auth: host:port, or unix:///path."`
 	ReplicationJobs string         `env:"OPSDECK_GATEWAY_REPLICATION_JOBS" envDefault:"127.0.0.1:7102" help:"gRPC address of replication-jobs: host:port, or unix:///path."`
+	DNS             string         `env:"OPSDECK_GATEWAY_DNS" envDefault:"127.0.0.1:7105" help:"gRPC address of dns: host:port, or unix:///path."`
 	TrustedProxies  []netip.Prefix `env:"OPSDECK_GATEWAY_TRUSTED_PROXIES" help:"Networks of proxies whose X-Forwarded-For is believed, separated by commas."`
 	Origins         []string       `env:"OPSDECK_GATEWAY_CORS_ORIGINS" help:"Origins of web pages that may call the API, separated by commas; none means no CORS."`
 	MaxBody         int64          `env:"OPSDECK_GATEWAY_MAX_BODY" envDefault:"1048576" help:"Largest request body, in bytes."`

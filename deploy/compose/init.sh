@@ -6,8 +6,8 @@
 set -euo pipefail
 umask 077
 
-services='auth replication'
-processes='auth replication worker gateway postgres nats'
+services='auth dns replication'
+processes='auth dns replication worker gateway postgres nats'
 uid_of() { if [ "$1" = postgres ]; then echo 999; else echo 10001; fi; }
 
 # The passwords have only letters and digits: they stand in URLs and in a NATS configuration.
@@ -56,6 +56,9 @@ nats_config() {
 		    { user: auth, password: "$(cat "$dir/auth/nats")", permissions {
 		        publish: ["opsdeck.auth.>", "wake.auth.>", $stream]
 		        subscribe: ["_OPSDECK.>", "wake.log.level"] } }
+		    { user: dns, password: "$(cat "$dir/dns/nats")", permissions {
+		        publish: ["opsdeck.dns.>", "wake.dns.>", "wake.log.level", $stream]
+		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }
 		    { user: replication, password: "$(cat "$dir/replication/nats")", permissions {
 		        publish: ["opsdeck.replication.>", "wake.replication.>", "wake.log.level", $stream]
 		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }

@@ -12,11 +12,14 @@ replace github.com/opsdeck/opsdeck/gateway => ../../gateway
 
 replace github.com/opsdeck/opsdeck/services/auth => ../../services/auth
 
+replace github.com/opsdeck/opsdeck/services/dns => ../../services/dns
+
 replace github.com/opsdeck/opsdeck/services/replication-jobs => ../../services/replication-jobs
 
 require (
 	github.com/caarlos0/env/v11 v11.4.2
 	github.com/go-mysql-org/go-mysql v1.16.0
+	github.com/miekg/dns v1.1.73
 	github.com/opsdeck/opsdeck/pkg v0.0.0
 	github.com/opsdeck/opsdeck/proto v0.0.0
 	github.com/pquerna/otp v1.5.0

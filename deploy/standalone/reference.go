@@ -7,6 +7,7 @@ import (
 	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/services/auth"
+	"github.com/opsdeck/opsdeck/services/dns"
 	"github.com/opsdeck/opsdeck/services/dns/bindagent"
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/worker"
@@ -31,6 +32,7 @@ what joins its parts to each other (addresses, database URLs, NATS, keys).
 		{"opsdeck standalone", Config{}},
 		{"gateway", gateway.Config{}},
 		{"auth", auth.Config{}},
+		{"dns", dns.Config{}},
 		{"replication-jobs (manager)", replication.Config{}},
 		{"replication worker node", worker.Config{}},
 		{"opsdeck-bind-agent (beside BIND)", bindagent.Config{}},

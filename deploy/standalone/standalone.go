@@ -21,6 +21,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg/cluster"
 	"github.com/opsdeck/opsdeck/pkg/secret"
 	"github.com/opsdeck/opsdeck/services/auth"
+	"github.com/opsdeck/opsdeck/services/dns"
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/worker"
 )
@@ -67,7 +68,10 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config, environment map[strin
 	return app.RunStages(ctx,
 		[]app.Task{func(ctx context.Context) error { return gateway.Run(ctx, rt.For("gateway"), p.gateway) }},
 		workers,
-		[]app.Task{func(ctx context.Context) error { return replication.Run(ctx, rt.For("replication"), p.manager) }},
+		[]app.Task{
+			func(ctx context.Context) error { return replication.Run(ctx, rt.For("replication"), p.manager) },
+			func(ctx context.Context) error { return dns.Run(ctx, rt.For("dns"), p.dns) },
+		},
 		[]app.Task{func(ctx context.Context) error { return auth.Run(ctx, rt.For("auth"), p.auth) }},
 		[]app.Task{watch(database)})
 }
@@ -96,7 +100,7 @@ func wire(ctx context.Context, dir *datadir.Dir, database *cluster.Cluster, nats
 	if err != nil {
 		return nil, err
 	}
-	for name, prefix := range map[string]string{"auth": "OPSDECK_AUTH_", "replication": "OPSDECK_REPLICATION_"} {
+	for name, prefix := range map[string]string{"auth": "OPSDECK_AUTH_", "replication": "OPSDECK_REPLICATION_", "dns": "OPSDECK_DNS_"} {
 		socket, err := dir.Socket(name)
 		if err != nil {
 			return nil, err
@@ -129,6 +133,7 @@ func wireWorker(dir *datadir.Dir, natsURL string, wired map[string]string) error
 	authAddr, managerAddr := wired["OPSDECK_AUTH_GRPC_ADDR"], wired["OPSDECK_REPLICATION_GRPC_ADDR"]
 	maps.Copy(wired, map[string]string{
 		"OPSDECK_AUTH_SERVICE_KEYS":         keys,
+		"OPSDECK_DNS_AUTH_ADDR":             authAddr,
 		"OPSDECK_REPLICATION_AUTH_ADDR":     authAddr,
 		"OPSDECK_WORKER_AUTH_ADDR":          authAddr,
 		"OPSDECK_WORKER_MANAGER_ADDR":       managerAddr,
@@ -139,6 +144,7 @@ func wireWorker(dir *datadir.Dir, natsURL string, wired map[string]string) error
 		"OPSDECK_WORKER_NATS_PASSWORD_FILE": natsPassword,
 		"OPSDECK_GATEWAY_AUTH":              authAddr,
 		"OPSDECK_GATEWAY_REPLICATION_JOBS":  managerAddr,
+		"OPSDECK_GATEWAY_DNS":               wired["OPSDECK_DNS_GRPC_ADDR"],
 	})
 	return nil
 }
@@ -183,6 +189,7 @@ func startNATS(ctx context.Context, dir *datadir.Dir, cfg Config, log *zap.Logge
 // parts are the configurations of everything that runs.
 type parts struct {
 	auth    auth.Config
+	dns     dns.Config
 	manager replication.Config
 	worker  worker.Config
 	gateway gateway.Config
@@ -190,11 +197,12 @@ type parts struct {
 
 // prepare loads the configuration of every part and migrates the schemas.
 func prepare(ctx context.Context, wired map[string]string) (p parts, err error) {
-	var errs [4]error
+	var errs [5]error
 	p.auth, errs[0] = app.LoadFrom[auth.Config](wired)
 	p.manager, errs[1] = app.LoadFrom[replication.Config](wired)
 	p.worker, errs[2] = app.LoadFrom[worker.Config](wired)
 	p.gateway, errs[3] = app.LoadFrom[gateway.Config](wired)
+	p.dns, errs[4] = app.LoadFrom[dns.Config](wired)
 	if err := errors.Join(errs[:]...); err != nil {
 		return p, err
 	}
@@ -203,6 +211,9 @@ func prepare(ctx context.Context, wired map[string]string) (p parts, err error) 
 	}
 	if err := replication.Migrate(ctx, p.manager); err != nil {
 		return p, fmt.Errorf("migrate replication: %w", err)
+	}
+	if err := dns.Migrate(ctx, p.dns); err != nil {
+		return p, fmt.Errorf("migrate dns: %w", err)
 	}
 	return p, nil
 }

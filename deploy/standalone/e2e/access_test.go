@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
+	dnsv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/dns/v1"
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/gateway"
@@ -22,6 +23,7 @@ import (
 // packages are those whose RPCs a standalone serves, and the sockets that serve them.
 var packages = map[protoreflect.FullName]string{
 	authv1.File_opsdeck_auth_v1_sessions_proto.Package():           "auth",
+	dnsv1.File_opsdeck_dns_v1_servers_proto.Package():              "dns",
 	replicationv1.File_opsdeck_replication_v1_jobs_proto.Package(): "replication",
 }
 

@@ -9,6 +9,9 @@ import (
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
 )
 
+// dns is the package of the service dns.
+const dns = "opsdeck.dns.v1"
+
 // opsapi is the dialect of contract 002: bare objects and lists, pages with links to their neighbours, errors with a number.
 var opsapi = &Dialect{
 	Name: "opsapi",
@@ -28,6 +31,9 @@ var opsapi = &Dialect{
 		"PATCH /application/{}/authorization/roles":  {"PATCH /hosts/{}/authorization/roles", aboutHosts},
 	},
 	fields: map[protoreflect.FullName]fields{
+		dns + ".DomainService.DeleteDomain":          {aliases: map[string]string{"id": "domain_id"}},
+		dns + ".RecordService.UpdateRecord":          {aliases: map[string]string{"id": "record_id"}},
+		dns + ".RecordService.DeleteRecord":          {aliases: map[string]string{"id": "record_id"}},
 		auth + ".PermissionService.GrantUserModules": {single: true},
 		auth + ".PermissionService.GrantRoleModules": {single: true},
 	},

@@ -26,6 +26,9 @@ var statusOfReason = map[string]int{
 	BodyTooLarge:     http.StatusRequestEntityTooLarge,
 	TypeUnsupported:  http.StatusUnsupportedMediaType,
 	Overloaded:       http.StatusServiceUnavailable,
+	// A system outside of opsdeck failed (contract 002, code 10008).
+	"NAME_SERVER_UNREACHABLE": http.StatusBadGateway,
+	"NAME_SERVER_REFUSED":     http.StatusBadGateway,
 }
 
 var statusOfCode = map[codes.Code]int{

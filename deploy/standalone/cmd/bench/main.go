@@ -1,4 +1,4 @@
-// Command bench measures opsdeck beside its peers in one run and prints the tables of docs/benchmarks.md.
+// Command bench measures opsdeck beside its peers in one run and prints the tables of docs/benchmarks.md. Its argument names one part of it.
 package main
 
 import (
@@ -35,11 +35,16 @@ func run(ctx context.Context, what, dir, addr string) error {
 		return bench.Run(ctx, os.Stdout, dir, addr, standalone.Private)
 	case "auth":
 		return bench.RunAuth(ctx, os.Stdout, dir, addr, standalone.Private)
+	case "dns":
+		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
 	case "":
 		if err := bench.Run(ctx, os.Stdout, dir, addr, standalone.Private); err != nil {
 			return err
 		}
-		return bench.RunAuth(ctx, os.Stdout, dir, addr, standalone.Private)
+		if err := bench.RunAuth(ctx, os.Stdout, dir, addr, standalone.Private); err != nil {
+			return err
+		}
+		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
 	}
-	return fmt.Errorf("there is no benchmark %s, only engine and auth", what)
+	return fmt.Errorf("there is no benchmark %s, only engine, auth and dns", what)
 }

@@ -36,6 +36,15 @@ func ParseZone(name string) (string, error) {
 	return zone, nil
 }
 
+// ParseName returns the canonical form of a full name whose zone is not known yet. The error is a *Problem.
+func ParseName(name string) (string, error) {
+	canonical, problem := parseName(name)
+	if problem != nil {
+		return "", problem.of(show(name))
+	}
+	return canonical, nil
+}
+
 // InZone reports whether a canonical name is the zone's or lies below it.
 func InZone(name, zone string) bool {
 	return name == zone || strings.HasSuffix(name, "."+zone)

@@ -1,0 +1,65 @@
+package record
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/opsdeck/opsdeck/pkg/pgtest"
+
+	"github.com/opsdeck/opsdeck/services/dns/internal/migrations"
+	"github.com/opsdeck/opsdeck/services/dns/internal/zone"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// TestListsOfALargeDomainUseIndexes holds the plans of all filters against a domain of 100,000 records beside others.
+func TestListsOfALargeDomainUseIndexes(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, "dns", migrations.FS)
+	for _, statement := range []string{
+		`INSERT INTO dns.servers (tenant, name, type, api_endpoint, description, name_servers, creator) VALUES ('t', 's', 'bind', '', '', '{}', 'u')`,
+		`INSERT INTO dns.domains (server_id, name, default_ttl, creator_tenant, creator) SELECT 1, 'z' || i || '.example.', 60, 't', 'u' FROM generate_series(1, 50) i`,
+		`INSERT INTO dns.records (domain_id, name, type, value, ttl, creator) SELECT 1, 'h' || i || '.z1.example.', 'A', '10.0.0.1', 60, 'u' FROM generate_series(1, 100000) i`,
+		`INSERT INTO dns.records (domain_id, name, type, value, ttl, creator)
+			SELECT d, 'h' || i || '.z' || d || '.example.', 'TXT', '"x"', 60, 'u' FROM generate_series(2, 50) d, generate_series(1, 200) i`,
+		`UPDATE dns.domains SET record_count = 100000 WHERE id = 1`,
+		`ANALYZE dns.records`,
+	} {
+		_, err := pool.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	large := zone.Domain{ID: 1, RecordCount: 100000}
+	for name, f := range map[string]filter{
+		"first page":        {domain: large, limit: 10},
+		"deep page":         {domain: large, offset: 50000, limit: 100},
+		"type":              {domain: large, typ: "A", limit: 10},
+		"a type it has not": {domain: large, typ: "MX", limit: 10},
+		"small domain":      {domain: zone.Domain{ID: 7, RecordCount: 200}, name: "h19", value: "x", limit: 10},
+	} {
+		text, args := f.query()
+		var lines []string
+		rows, err := pool.Query(t.Context(), `EXPLAIN `+text, args...)
+		require.NoError(t, err)
+		for rows.Next() {
+			var line string
+			require.NoError(t, rows.Scan(&line))
+			lines = append(lines, line)
+		}
+		require.NoError(t, rows.Err())
+		plan := strings.Join(lines, "\n")
+		require.Contains(t, plan, "Index Scan using records_", "%s:\n%s", name, plan)
+		require.NotContains(t, plan, "Seq Scan", "%s:\n%s", name, plan)
+		require.NotContains(t, plan, "Sort", "%s:\n%s", name, plan)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		found, err := list(ctx, pool, f)
+		cancel()
+		require.NoError(t, err, name)
+		n, err := count(t.Context(), pool, f)
+		require.NoError(t, err, name)
+		require.LessOrEqual(t, int64(len(found)), n, name)
+	}
+}
