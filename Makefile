@@ -61,7 +61,7 @@ lint: tools check-generated breaking vuln ## everything CI holds against the sou
 .PHONY: fmt
 fmt: tools ## format the source
 	@for m in $(MODULES); do (cd $$m && $(GOLINT) fmt --config $(CURDIR)/.golangci.yml ./...); done
-	$(BUF) format -w proto/opsdeck
+	$(BUF) format -w --path proto/opsdeck
 
 .PHONY: tools
 tools: ## build the pinned tools into bin/tools
