@@ -41,8 +41,9 @@ test: setup ## run every test, race detector on
 	go test -race -timeout 20m $(PACKAGES)
 
 .PHONY: test-interop
-test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once)
+test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once), and to Apache Kafka (needs Java, Maven, kcat)
 	deploy/scripts/interop.sh
+	deploy/scripts/interop-kafka.sh
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
@@ -60,7 +61,7 @@ lint: tools check-generated breaking vuln ## everything CI holds against the sou
 .PHONY: fmt
 fmt: tools ## format the source
 	@for m in $(MODULES); do (cd $$m && $(GOLINT) fmt --config $(CURDIR)/.golangci.yml ./...); done
-	$(BUF) format -w proto/opsdeck
+	$(BUF) format -w --path proto/opsdeck
 
 .PHONY: tools
 tools: ## build the pinned tools into bin/tools

@@ -38,6 +38,7 @@ func backends(cfg Config) []relay.Backend {
 		}},
 		{Name: "replication-jobs", Address: cfg.ReplicationJobs, Services: []relay.Service{
 			{Name: replicationv1.JobService_ServiceDesc.ServiceName, Register: replicationv1.RegisterJobServiceHandler},
+			{Name: replicationv1.SubscriptionService_ServiceDesc.ServiceName, Register: replicationv1.RegisterSubscriptionServiceHandler},
 			{Name: replicationv1.NodeService_ServiceDesc.ServiceName, Register: replicationv1.RegisterNodeServiceHandler},
 			{Name: replicationv1.MonitorService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMonitorServiceHandler},
 			{Name: replicationv1.MySQLService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMySQLServiceHandler},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/instance"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/loglevel"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/migrations"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/monitor"
@@ -90,6 +91,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	workers := river.NewWorkers()
 	bus.AddWorker(workers, svc.Bus)
 	job.AddForgetWorker(workers, svc.Sealer, forget)
+	job.AddForgetTopicWorker(workers, svc.Sealer, forgetTopic)
 	queue, err := jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{StopWait: cfg.Drain})
 	if err != nil {
 		return err
@@ -105,7 +107,9 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	nodes := wake.New(svc.Bus, svc.Log)
 	placements := placement.NewService(svc.Pool, queue, svc.Sealer, nodes, placement.Config{Lease: cfg.Lease, Interval: cfg.Interval}, svc.Log)
-	replicationv1.RegisterJobServiceServer(server, job.NewService(svc.Pool, queue, svc.Sealer, key, nodes))
+	jobService := job.NewService(svc.Pool, queue, svc.Sealer, key, nodes)
+	replicationv1.RegisterJobServiceServer(server, jobService)
+	replicationv1.RegisterSubscriptionServiceServer(server, job.NewSubscriptions(jobService))
 	replicationv1.RegisterLogServiceServer(server, loglevel.NewService(svc.Bus, svc.Log))
 	replicationv1.RegisterMonitorServiceServer(server, monitor.NewService(svc.Pool))
 	replicationv1.RegisterNodeServiceServer(server, node.NewService(svc.Pool, cfg.Lease))
@@ -147,4 +151,9 @@ func forget(ctx context.Context, target *replicationv1.MySQLConnection, jobID, i
 		return err
 	}
 	return errors.Join(progress.Forget(conn, jobID, incarnation), conn.Close())
+}
+
+// forgetTopic removes a deleted subscription's progress from its cluster.
+func forgetTopic(ctx context.Context, target *replicationv1.KafkaTask, jobID, incarnation string) error {
+	return kafka.Forget(ctx, kafka.ConfigOf(target), kafka.Job{ID: jobID, Incarnation: incarnation})
 }

@@ -88,6 +88,7 @@ func TestContract(t *testing.T) {
 	for _, jobType := range []string{"migration", "sync"} {
 		t.Run(jobType, func(t *testing.T) { s.playJobs(t, jobType) })
 	}
+	t.Run("subscription", s.playSubscription)
 }
 
 func (s *stage) playAuth(t *testing.T) {

@@ -25,6 +25,7 @@ type stage struct {
 	*pair
 
 	key    *rsa.PrivateKey
+	broker string            // of a Kafka cluster
 	values *strings.Replacer // from the documents' values to those of this stage, in JSON
 }
 
@@ -37,7 +38,7 @@ func newStage(t *testing.T) *stage {
 	path := filepath.Join(t.TempDir(), "rsa.pem")
 	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
 
-	s := &stage{key: key, pair: newPair(t)}
+	s := &stage{key: key, broker: startKafka(t), pair: newPair(t)}
 	dir := scratch(t)
 	s.opsdeck = prepareOpsdeck(t, dir, "OPSDECK_AUTH_RSA_PRIVATE_KEY="+path, "OPSDECK_REPLICATION_RSA_PRIVATE_KEY="+path)
 	t.Cleanup(func() {
@@ -50,13 +51,14 @@ func newStage(t *testing.T) *stage {
 		"CREATE DATABASE db1", "CREATE TABLE db1.tb1 (id INT PRIMARY KEY, c_bit_1 BIT(1))",
 		"CREATE DATABASE dbtest", "CREATE VIEW dbtest.seen AS SELECT id FROM db1.tb1", "CREATE DATABASE test",
 		"CREATE DATABASE demo", "CREATE TABLE demo.demo_tbl (id INT PRIMARY KEY)", "INSERT INTO demo.demo_tbl VALUES (1), (2)")
+	node := s.node(t)
 	s.values = strings.NewReplacer(
-		"10.186.63.18", "127.0.0.1", "33061", fmt.Sprint(s.source.Port()), "33062", fmt.Sprint(s.target.Port()),
+		"10.186.63.18:9092", s.broker, "10.186.63.18", "127.0.0.1", "33061", fmt.Sprint(s.source.Port()), "33062", fmt.Sprint(s.target.Port()),
 		"10.186.63.28", "127.0.0.1",
 		`3307,"mysql_user":"test"`, fmt.Sprintf(`%d,"mysql_user":%q`, s.source.Port(), s.source.User()),
 		`3308,"mysql_user":"test"`, fmt.Sprintf(`%d,"mysql_user":%q`, s.target.Port(), s.target.User()),
 		`"root"`, `"`+s.source.User()+`"`, "\\u003crsa+base64\\u003e", s.encrypt(t, s.source.Password()),
-		"85148787-a6ba-016f-d9d2-3bc3522a573a", s.node(t))
+		"85148787-a6ba-016f-d9d2-3bc3522a573a", node, "ab0a1cf9-6100-fb9e-6e9a-ca2e898b4d57", node)
 	return s
 }
 

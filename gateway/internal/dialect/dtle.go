@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/opsdeck/opsdeck/gateway/internal/wire"
@@ -14,6 +16,17 @@ const (
 // roleFields are the names that the documents' tables and examples give to the fields of roles.
 var roleFields = fields{
 	aliases: map[string]string{"object_users": "operation_users", "object_type": "operation_object_type"}, single: true,
+}
+
+// beyondContract are the fields of a message about Kafka that the documents do not have.
+func beyondContract(message string) []string {
+	fields := []string{
+		"single_topic", "schema_change_topic", "schemas", "decimal", "bigint_unsigned", "max_message_bytes", "tls", "sasl_mechanism", "user", "password",
+	}
+	for i, field := range fields {
+		fields[i] = message + ".kafka_" + field
+	}
+	return fields
 }
 
 // dtle is the dialect of contract 000: payload and message side by side in one object, errors as an HTTP status and a message.
@@ -31,7 +44,7 @@ var dtle = &Dialect{
 		replication + ".JobService.DeleteJob":   JSON | Form | Query,
 		replication + ".LogService.SetLogLevel": JSON | Form | Query,
 	},
-	wrappers: []string{"migration_job_config", "sync_job_config", "job_config"},
+	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config", "job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
 	fields: map[protoreflect.FullName]fields{
 		auth + ".SessionService.Login":                 {aliases: map[string]string{"otp_code": "totp"}},
@@ -61,7 +74,10 @@ var dtle = &Dialect{
 			replication + ".KafkaConnection.kafka_broker_addrs": true,
 		},
 		Echo: wire.FieldSet(replication, "SourceTask.replicate_do_db", "SourceTask.replicate_ignore_db", "SchemaRule.tables"),
-		Omit: wire.FieldSet(replication, "SourceTask.node_id", "DestTask.node_id", "ListJobsResponse.next_page_token"),
+		Omit: wire.FieldSet(replication, slices.Concat(
+			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "ListJobsResponse.next_page_token"},
+			beyondContract("KafkaTask"), beyondContract("KafkaConnection"),
+		)...),
 		Hide: wire.FieldSet(auth, "LoginResponse.expire_time"),
 		Constants: map[protoreflect.FullName][]wire.Constant{
 			auth + ".User": {{Name: "password", Text: "*"}},

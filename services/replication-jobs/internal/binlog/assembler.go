@@ -38,6 +38,7 @@ type assembler struct {
 	announced bool         // the statement that follows has no effect
 	checksum  int          // length of the checksum at the end of each event
 	headers   map[*replication.RowsEvent]*Rows
+	shapes    shapes // nil unless metadata is read
 }
 
 func newAssembler(selection ddl.Selection, partBytes int64, emit func(*Transaction) error) *assembler {
@@ -53,6 +54,11 @@ func (a *assembler) keep(event *replication.RowsEvent, data []byte) error {
 	if a.selection.Table(rows.Schema, rows.Table) {
 		if rows.Kind == 0 {
 			return fmt.Errorf("table %s.%s: %w", rows.Schema, rows.Table, errPartial)
+		}
+		if a.shapes != nil {
+			if rows.Shape, err = a.shapes.of(event.Table); err != nil {
+				return err
+			}
 		}
 		a.headers[event] = rows
 	}
@@ -150,6 +156,7 @@ func (a *assembler) change(e *replication.BinlogEvent, event *replication.RowsEv
 		}
 		t = a.part
 	}
+	rows.Offset = e.Header.LogPos - e.Header.EventSize
 	t.Changes = append(t.Changes, rows)
 	t.Bytes += size
 	return nil
@@ -158,9 +165,8 @@ func (a *assembler) change(e *replication.BinlogEvent, event *replication.RowsEv
 // flush emits what there is as a part and goes on with the next one.
 func (a *assembler) flush(e *replication.BinlogEvent) error {
 	t := a.part
-	t.Timestamp = time.Unix(int64(e.Header.Timestamp), 0)
-	t.Position = a.position(e)
-	a.part = &Transaction{GTID: t.GTID, Bytes: overhead}
+	a.date(t, e)
+	a.part = &Transaction{GTID: t.GTID, Thread: t.Thread, Bytes: overhead}
 	return a.emit(t)
 }
 
@@ -168,9 +174,15 @@ func (a *assembler) commit(e *replication.BinlogEvent) error {
 	t := a.transaction()
 	a.part, a.open = nil, false
 	t.Last = true
+	a.date(t, e)
+	return a.emit(t)
+}
+
+// date notes when, where and by which server a part was logged.
+func (a *assembler) date(t *Transaction, e *replication.BinlogEvent) {
 	t.Timestamp = time.Unix(int64(e.Header.Timestamp), 0)
 	t.Position = a.position(e)
-	return a.emit(t)
+	t.ServerID = e.Header.ServerID
 }
 
 func (a *assembler) position(e *replication.BinlogEvent) mysql.Position {
@@ -182,7 +194,7 @@ func (a *assembler) query(e *replication.BinlogEvent, event *replication.QueryEv
 	verb, _, _ := strings.Cut(strings.TrimLeft(text, " \t\r\n"), " ")
 	switch strings.ToUpper(verb) {
 	case "BEGIN":
-		a.transaction()
+		a.transaction().Thread = event.SlaveProxyID
 		a.open = true
 		return nil
 	case "COMMIT":
@@ -231,6 +243,7 @@ func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryE
 	if len(t.Changes) > 0 || !t.First {
 		return fmt.Errorf("statement at %s: %w inside a transaction: %s", a.position(e), ddl.ErrUnknown, ddl.Excerpt(text))
 	}
+	t.Thread = event.SlaveProxyID
 	t.Definition = &Definition{Statement: statement, Position: a.position(e), Session: session, Problem: err, ErrorCode: event.ErrorCode}
 	t.Bytes += int64(e.Header.EventSize)
 	if !a.open {

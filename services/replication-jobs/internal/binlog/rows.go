@@ -28,6 +28,10 @@ type Rows struct {
 	Kind          Kind
 	// ColumnTypes are the types of the columns at the source, as the protocol numbers them.
 	ColumnTypes []byte
+	// Shape is the table's definition at that moment; nil unless the stream reads metadata.
+	Shape *Shape
+	// Offset is where the event begins in the source's file.
+	Offset uint32
 	// IgnoresForeignKeys is set when the source's session had foreign_key_checks off.
 	IgnoresForeignKeys bool
 

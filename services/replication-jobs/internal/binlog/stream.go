@@ -45,7 +45,9 @@ type Config struct {
 	// QueueBytes and QueueTransactions bound what is read ahead; 0 means 64 MiB and 4096.
 	QueueBytes        int64
 	QueueTransactions int
-	Logger            *zap.Logger
+	// Metadata asks for the shapes of tables, which the source logs with binlog_row_metadata=FULL; an event without is an error.
+	Metadata bool
+	Logger   *zap.Logger
 }
 
 // Stats says how far the stream has read.
@@ -90,7 +92,12 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.assembler = newAssembler(cfg.Selection, max(cfg.QueueBytes/partsPerQueue, 1), s.deliver)
 	s.assembler.file = cfg.Start.File
-	s.syncer = replication.NewBinlogSyncer(s.syncerConfig(cfg, id))
+	settings := s.syncerConfig(cfg, id)
+	if cfg.Metadata {
+		s.assembler.shapes = shapes{}
+		settings.TableMapOptionalMetaDecodeFunc = nil
+	}
+	s.syncer = replication.NewBinlogSyncer(settings)
 	streamer, err := s.start(cfg)
 	if err != nil {
 		s.cancel(errClosed)
@@ -114,7 +121,7 @@ func (s *Stream) syncerConfig(cfg Config, id uint32) replication.BinlogSyncerCon
 		Dialer:              s.dial,
 		Logger:              slog.New(slog.DiscardHandler),
 		RowsEventDecodeFunc: s.assembler.keep,
-		// Signs, names and character sets are taken from the target's definition, which every server can tell.
+		// Of an applier, signs, names and character sets are taken from the target's definition, which every server can tell.
 		TableMapOptionalMetaDecodeFunc: func([]byte) error { return nil },
 		SynchronousEventHandler:        s,
 		EventCacheCount:                1,

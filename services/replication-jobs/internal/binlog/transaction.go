@@ -17,6 +17,8 @@ type Transaction struct {
 	Position mysql.Position
 	// Timestamp is when the source committed, to the second.
 	Timestamp time.Time
+	// ServerID is that of the server that executed the transaction first, Thread its session there; 0 where the log does not tell.
+	ServerID, Thread uint32
 	// Changes are the changes of selected tables in order; a transaction may have none.
 	Changes []*Rows
 	// Definition is set instead of Changes when the part is a DDL statement.

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -42,7 +41,11 @@ type run struct {
 // the job.
 func Run(ctx context.Context, job Job, reporter Reporter, log *zap.Logger) error {
 	r := &run{job: job, log: log, report: newReport(reporter)}
-	if err := r.run(ctx); err != nil {
+	work := r.run
+	if job.Subscription != nil {
+		work = r.subscribe
+	}
+	if err := work(ctx); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -81,7 +84,7 @@ func (r *run) replicate(ctx context.Context, state progress.State) error {
 		return err
 	}
 	if Step(r.job.Step) == StepFull {
-		return r.settle(ctx, state.Position, copied)
+		return r.settle(ctx, state.Position, copied, r.stream)
 	}
 	return r.stream(ctx, state.Position, copied)
 }
@@ -98,19 +101,12 @@ func (r *run) fenced(err error) error {
 
 // connect opens both ends and looks at what the source must have set.
 func (r *run) connect(ctx context.Context) error {
-	var err error
-	if r.mapping, err = mapping.New(r.job.Do, r.job.Ignore); err != nil {
-		return &mysql.Error{Sentence: err.Error(), Permanent: true}
-	}
 	if r.job.Source.Addr() == r.job.Target.Addr() {
 		return &mysql.Error{Sentence: "source and target are the same server, " + r.job.Source.Addr(), Permanent: true}
 	}
-	if r.source, err = mysql.Connect(ctx, r.job.Source); err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	if err := checkSource(r.source); err != nil {
-		r.disconnect()
-		return fmt.Errorf("source: %w", err)
+	err := r.connectSource(ctx)
+	if err != nil {
+		return err
 	}
 	if r.target, err = mysql.Connect(ctx, r.job.Target); err != nil {
 		r.disconnect()
@@ -119,6 +115,22 @@ func (r *run) connect(ctx context.Context) error {
 	if err := progress.Ensure(r.target); err != nil {
 		r.disconnect()
 		return fmt.Errorf("target: %w", err)
+	}
+	return nil
+}
+
+// connectSource opens the source and looks at what it must have set.
+func (r *run) connectSource(ctx context.Context) error {
+	var err error
+	if r.mapping, err = mapping.New(r.job.Do, r.job.Ignore); err != nil {
+		return &mysql.Error{Sentence: err.Error(), Permanent: true}
+	}
+	if r.source, err = mysql.Connect(ctx, r.job.Source); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	if err := checkSource(r.source); err != nil {
+		r.disconnect()
+		return fmt.Errorf("source: %w", err)
 	}
 	return nil
 }
@@ -184,7 +196,7 @@ func (r *run) copy(ctx context.Context) (mysql.Position, error) {
 
 // settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and
 // the last of them makes it whole.
-func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress.Copy) error {
+func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress.Copy, stream streamer) error {
 	if len(copied.Snapshots) == 0 {
 		return nil
 	}
@@ -202,11 +214,14 @@ func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress
 			cancel(errSettled)
 		}
 	})
-	if err := r.stream(ctx, start, copied); !errors.Is(context.Cause(ctx), errSettled) {
+	if err := stream(ctx, start, copied); !errors.Is(context.Cause(ctx), errSettled) {
 		return err
 	}
 	return nil
 }
+
+// streamer follows the binary log from start on until ctx ends.
+type streamer func(ctx context.Context, start mysql.Position, copied *progress.Copy) error
 
 var errSettled = errors.New("the copy is whole")
 
@@ -218,26 +233,15 @@ func reached(flavor mysql.Flavor, p mysql.Position, goal mysql.Point) bool {
 
 // stream applies the binary log from start on until ctx ends.
 func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress.Copy) error {
-	missing, err := r.source.Flavor.Missing(r.source, start)
-	if err != nil {
-		return err
-	}
-	if missing != "" {
-		return &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
-	}
 	zone, err := systemZone(r.source)
 	if err != nil {
 		return err
 	}
-	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	handover, err := copied.Handover(r.source.Flavor)
 	if err != nil {
 		return err
 	}
-	queue := max(r.job.QueueSize, minQueue)
-	stream, err := binlog.Open(ctx, binlog.Config{
-		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: queue, Logger: r.log,
-	})
+	stream, err := r.open(ctx, start)
 	if err != nil {
 		return err
 	}
@@ -246,7 +250,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
 		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
 	})
-	r.report.streaming(stream, applier, queue, copied.Rows())
+	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.watch(ctx) })
 	group.Go(func() error {

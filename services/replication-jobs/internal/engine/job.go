@@ -7,6 +7,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -48,8 +49,24 @@ type Job struct {
 	// QueueSize is the number of transactions that may wait between reading and applying; fewer than 4096 mean 4096. What waits is
 	// bounded in bytes as well.
 	QueueSize int
+	// Subscription is set for a job that writes to Kafka instead of a target.
+	Subscription *Subscription
 	// DropTableIfExists lets a copy replace tables of the target, SkipCreateDBTable makes it use them as they are.
 	DropTableIfExists, SkipCreateDBTable bool
+}
+
+// Subscription says how a job writes to Kafka.
+type Subscription struct {
+	Brokers kafka.Config
+	// Topic stands before schema and table in the names of topics, or is the only topic if SingleTopic is set. ChangeTopic takes the DDL.
+	Topic       string
+	SingleTopic bool
+	ChangeTopic string
+	// Schemas, DecimalString and PreciseUnsigned choose the form of messages; see debezium.Options.
+	Schemas, DecimalString, PreciseUnsigned bool
+	// GroupBytes and GroupTimeout say when a transaction of Kafka is worth it; see feed.Config.
+	GroupBytes   int64
+	GroupTimeout time.Duration
 }
 
 // Reporter hears what a run does. Its methods are called from several goroutines and must return soon.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -23,12 +22,24 @@ type report struct {
 
 	mu      sync.Mutex
 	copied  int64
-	copier  *fullcopy.Copier
+	copier  copier
 	stream  *binlog.Stream
-	applier *apply.Applier
+	applier applier
 	queue   int
 	tick    func(Progress)
 	samples []sample
+}
+
+// copier copies rows.
+type copier interface {
+	// Rows returns how many are copied, and how many there are about.
+	Rows() (copied, total int64)
+}
+
+// applier brings transactions to their target.
+type applier interface {
+	// Stats returns the counters.
+	Stats() apply.Stats
 }
 
 // sample is the number of rows done in a stage at a moment.
@@ -67,7 +78,7 @@ func (r *report) start(ctx context.Context) (stop func()) {
 }
 
 // copying begins the stage of the copy.
-func (r *report) copying(c *fullcopy.Copier) {
+func (r *report) copying(c copier) {
 	r.event("Driver", string(StepFull))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +86,7 @@ func (r *report) copying(c *fullcopy.Copier) {
 }
 
 // streaming begins the stage of the binary log.
-func (r *report) streaming(s *binlog.Stream, a *apply.Applier, queue int, copied int64) {
+func (r *report) streaming(s *binlog.Stream, a applier, queue int, copied int64) {
 	r.event("Driver", string(StepIncr))
 	r.mu.Lock()
 	defer r.mu.Unlock()

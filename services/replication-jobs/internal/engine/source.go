@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -62,4 +64,23 @@ func systemZone(c *mysql.Conn) (string, error) {
 		sign, minutes = '-', -minutes
 	}
 	return fmt.Sprintf("%c%02d:%02d", sign, minutes/60, minutes%60), nil
+}
+
+// queue is how many transactions may wait to be applied.
+func (r *run) queue() int { return max(r.job.QueueSize, minQueue) }
+
+// open begins to read the binary log behind start.
+func (r *run) open(ctx context.Context, start mysql.Position) (*binlog.Stream, error) {
+	missing, err := r.source.Flavor.Missing(r.source, start)
+	if err != nil {
+		return nil, err
+	}
+	if missing != "" {
+		return nil, &mysql.Error{Sentence: missing + ": create the job anew to copy again", Permanent: true}
+	}
+	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
+	return binlog.Open(ctx, binlog.Config{
+		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(),
+		Metadata: r.job.Subscription != nil, Logger: r.log,
+	})
 }

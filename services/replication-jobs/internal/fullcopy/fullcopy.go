@@ -56,8 +56,8 @@ func (c *Copier) Rows() (copied, total int64) {
 // maxSnapshots bounds how often a run begins anew because a table was altered.
 const maxSnapshots = 20
 
-// errChanged says that a table was altered after the snapshot: it cannot be read from there any more.
-var errChanged = errors.New("a table's definition changed while it was copied")
+// ErrChanged says that a table was altered after the snapshot: it cannot be read from there any more.
+var ErrChanged = errors.New("a table's definition changed while it was copied")
 
 // Run copies what is not copied yet and returns what was copied from where. It may be interrupted at any moment and run again.
 func (c *Copier) Run(ctx context.Context) (*progress.Copy, error) {
@@ -71,7 +71,7 @@ func (c *Copier) Run(ctx context.Context) (*progress.Copy, error) {
 	}
 	for attempt := 1; !c.complete(); attempt++ {
 		err := c.fromSnapshot(ctx, t)
-		if errors.Is(err, errChanged) && attempt < maxSnapshots {
+		if errors.Is(err, ErrChanged) && attempt < maxSnapshots {
 			c.opt.Event("copy", "a table was altered during the copy: continuing from a new snapshot")
 			c.opt.Log.Info("table altered during the copy", zap.Error(err))
 			if c.state, err = progress.LoadCopy(t.conn, c.opt.JobID); err == nil {

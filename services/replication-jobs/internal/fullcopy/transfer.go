@@ -70,16 +70,8 @@ func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task, ma
 // read copies one table after the other into chunks.
 func (p *pipeline) read(ctx context.Context, conn *mysql.Conn) error {
 	for t := range p.tasks {
-		// The savepoint lets go of the table's metadata lock afterwards, so that an ALTER TABLE at the source need not wait
-		// for the end of the copy.
-		if _, err := conn.Execute("SAVEPOINT opsdeck_table"); err != nil {
-			return mysql.Explain(err)
-		}
-		if err := p.readTable(ctx, conn, t); err != nil {
+		if err := aside(conn, func() error { return p.readTable(ctx, conn, t) }); err != nil {
 			return err
-		}
-		if _, err := conn.Execute("ROLLBACK TO SAVEPOINT opsdeck_table"); err != nil {
-			return mysql.Explain(err)
 		}
 		if err := p.send(ctx, &chunk{task: t}); err != nil {
 			return err
@@ -88,24 +80,45 @@ func (p *pipeline) read(ctx context.Context, conn *mysql.Conn) error {
 	return nil
 }
 
+// aside reads within a savepoint, which lets go of the table's metadata lock afterwards, so that an ALTER TABLE at the source need not
+// wait for the end of the copy.
+func aside(conn *mysql.Conn, read func() error) error {
+	if _, err := conn.Execute("SAVEPOINT opsdeck_table"); err != nil {
+		return mysql.Explain(err)
+	}
+	if err := read(); err != nil {
+		return err
+	}
+	_, err := conn.Execute("ROLLBACK TO SAVEPOINT opsdeck_table")
+	return mysql.Explain(err)
+}
+
 func (p *pipeline) readTable(ctx context.Context, conn *mysql.Conn, t *task) error {
 	r, err := newReader(p, t)
 	if err != nil {
 		return err
 	}
+	if err := selectRows(ctx, conn, t.table, r.query, func(row []gomysql.FieldValue) error { return r.add(ctx, row) }); err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// selectRows streams the rows of a query on a table of the snapshot.
+func selectRows(ctx context.Context, conn *mysql.Conn, t *mysql.Table, query string, row func([]gomysql.FieldValue) error) error {
 	var result gomysql.Result
-	err = conn.ExecuteSelectStreaming(r.query, &result, func(row []gomysql.FieldValue) error { return r.add(ctx, row) }, nil)
+	err := conn.ExecuteSelectStreaming(query, &result, row, nil)
 	if err == nil {
-		return r.flush(ctx)
+		return nil
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	switch mysql.Code(err) {
 	case gomysql.ER_TABLE_DEF_CHANGED, gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_FIELD_ERROR:
-		return fmt.Errorf("%w: %s: %w", errChanged, t.table, err)
+		return fmt.Errorf("%w: %s: %w", ErrChanged, t, err)
 	}
-	return fmt.Errorf("read %s from the source: %w", t.table, mysql.Explain(err))
+	return fmt.Errorf("read %s from the source: %w", t, mysql.Explain(err))
 }
 
 func (p *pipeline) send(ctx context.Context, c *chunk) error {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
@@ -35,11 +36,7 @@ func complete(c *replicationv1.JobConfig, jobType string) {
 	c.JobId += "-" + jobType
 	fill(&c.Failover, true)
 	fill(&c.Retry, 2)
-	src := c.GetSrcTask()
-	fill(&src.GroupMaxSize, 1)
-	fill(&src.ChunkSize, 2000)
-	fill(&src.ReplChanBufferSize, 32)
-	fill(&src.GroupTimeout, 100)
+	completeSource(c.GetSrcTask())
 	dest := c.GetDestTask()
 	fill(&dest.ParallelWorkers, 1)
 	history := dest.GetDependencyHistorySize()
@@ -47,6 +44,13 @@ func complete(c *replicationv1.JobConfig, jobType string) {
 		history = cmp.Or(history, 2500)
 	}
 	dest.DependencyHistorySize = &history
+}
+
+func completeSource(src *replicationv1.SourceTask) {
+	fill(&src.GroupMaxSize, 1)
+	fill(&src.ChunkSize, 2000)
+	fill(&src.ReplChanBufferSize, 32)
+	fill(&src.GroupTimeout, 100)
 }
 
 func fill[T any](field **T, value T) {
@@ -59,23 +63,38 @@ func fill[T any](field **T, value T) {
 func check(c *replicationv1.JobConfig, jobType string) error {
 	src, dest := c.GetSrcTask(), c.GetDestTask()
 	from, to := src.GetMysqlConnectionConfig(), dest.GetMysqlConnectionConfig()
+	if err := checkCommon(c, jobType); err != nil {
+		return err
+	}
+	switch {
+	case c.GetReverse():
+		return fault.Invalid("job.reverse", "reverse jobs come with a later release: leave it out")
+	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
+		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
+	}
+	return checkNodes(c.GetFailover(), src.GetNodeId(), dest.GetNodeId())
+}
+
+// reading is what jobs of all types have in common.
+type reading interface {
+	GetJobId() string
+	GetTaskStepName() string
+	GetSrcTask() *replicationv1.SourceTask
+}
+
+// checkCommon refuses what no type of job can do.
+func checkCommon(c reading, jobType string) error {
+	src := c.GetSrcTask()
 	switch {
 	case utf8.RuneCountInString(c.GetJobId()) > maxID:
 		return fault.Invalid("job.job_id", "%q is longer than %d characters: the name may have %d, the rest is the suffix",
 			c.GetJobId(), maxID, maxID-len(jobType)-1)
-	case c.GetReverse():
-		return fault.Invalid("job.reverse", "reverse jobs come with a later release: leave it out")
 	case src.GetGtid() != "" && src.GetAutoGtid():
 		return fault.Invalid("job.src_task.auto_gtid", "contradicts gtid: give one of them")
 	case c.GetTaskStepName() == stageFull && (src.GetGtid() != "" || src.GetAutoGtid()):
 		return fault.Invalid("job.task_step_name", "job_stage_full contradicts gtid and auto_gtid, which leave the full copy out")
-	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
-		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
 	}
-	if err := checkRules(src); err != nil {
-		return err
-	}
-	return checkNodes(c)
+	return checkRules(src)
 }
 
 // checkRules refuses rules that no source could be replicated with.
@@ -88,9 +107,8 @@ func checkRules(src *replicationv1.SourceTask) error {
 	return err
 }
 
-func checkNodes(c *replicationv1.JobConfig) error {
-	src, dest := c.GetSrcTask().GetNodeId(), c.GetDestTask().GetNodeId()
-	if c.GetFailover() {
+func checkNodes(failover bool, src, dest string) error {
+	if failover {
 		return nil
 	}
 	for _, task := range []struct{ field, node string }{{"src_task", src}, {"dest_task", dest}} {
@@ -107,9 +125,9 @@ func checkNodes(c *replicationv1.JobConfig) error {
 }
 
 // nodes returns the only node that may run a job and, when any may, the one that should.
-func nodes(c *replicationv1.JobConfig) (pinned, preferred string) {
-	node := strings.ToLower(cmp.Or(c.GetSrcTask().GetNodeId(), c.GetDestTask().GetNodeId()))
-	if c.GetFailover() {
+func nodes(failover bool, src, dest string) (pinned, preferred string) {
+	node := strings.ToLower(cmp.Or(src, dest))
+	if failover {
 		return "", node
 	}
 	return node, ""
@@ -124,10 +142,14 @@ var (
 // ReadConfig reads the stored configuration of a job. It holds no passwords.
 func ReadConfig(id string, text []byte) (*replicationv1.JobConfig, error) {
 	config := &replicationv1.JobConfig{}
+	return config, read(id, text, config)
+}
+
+func read(id string, text []byte, config proto.Message) error {
 	if err := fromJSON.Unmarshal(text, config); err != nil {
-		return nil, fmt.Errorf("stored configuration of job %s: %w", id, err)
+		return fmt.Errorf("stored configuration of job %s: %w", id, err)
 	}
-	return config, nil
+	return nil
 }
 
 // masked hides the passwords of a configuration.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,6 +41,9 @@ func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, of reach.Rea
 }
 
 func (d detail) toProto() (*replicationv1.TaskProfile, error) {
+	if strings.HasSuffix(d.ID, "-"+Subscription) {
+		return d.subscription()
+	}
 	config, err := ReadConfig(d.ID, d.Config)
 	if err != nil {
 		return nil, err
@@ -47,35 +51,58 @@ func (d detail) toProto() (*replicationv1.TaskProfile, error) {
 	masked(config)
 	src, dest := config.GetSrcTask(), config.GetDestTask()
 	return &replicationv1.TaskProfile{
-		JobBaseInfo: &replicationv1.JobBaseInfo{
-			JobId: d.ID, JobStatus: d.Status, JobCreateTime: timestamppb.New(d.CreateTime), JobSteps: d.steps(), Delay: d.Delay,
-		},
-		DtleNodeInfos: d.nodes(src.GetMysqlConnectionConfig(), dest.GetMysqlConnectionConfig()),
+		JobBaseInfo:   d.base(""),
+		DtleNodeInfos: d.nodes(address(src.GetMysqlConnectionConfig()), address(dest.GetMysqlConnectionConfig())),
 		ConnectionInfo: &replicationv1.ConnectionInfo{
 			SrcDataBase: src.GetMysqlConnectionConfig(), DstDataBase: dest.GetMysqlConnectionConfig(), DstKafka: &replicationv1.KafkaConnection{},
 		},
-		Configuration: settings(config),
+		Configuration: settings(src, dest, config.GetFailover(), config.GetRetry()),
 		ReplicateDoDb: src.GetReplicateDoDb(), ReplicateIgnoreDb: src.GetReplicateIgnoreDb(),
 	}, nil
 }
 
-func (d detail) nodes(source, target *replicationv1.MySQLConnection) []*replicationv1.TaskNode {
+// subscription is the profile of a job that writes to Kafka.
+func (d detail) subscription() (*replicationv1.TaskProfile, error) {
+	config, err := ReadSubscription(d.ID, d.Config)
+	if err != nil {
+		return nil, err
+	}
+	maskedSubscription(config)
+	src, dest := config.GetSrcTask(), config.GetDestTask()
+	return &replicationv1.TaskProfile{
+		JobBaseInfo:    d.base(dest.GetKafkaTopic()),
+		DtleNodeInfos:  d.nodes(address(src.GetMysqlConnectionConfig()), strings.Join(dest.GetKafkaBrokerAddrs(), ",")),
+		ConnectionInfo: connections(config),
+		Configuration:  settings(src, nil, config.GetFailover(), config.GetRetry()),
+		ReplicateDoDb:  src.GetReplicateDoDb(), ReplicateIgnoreDb: src.GetReplicateIgnoreDb(),
+	}, nil
+}
+
+func (d detail) base(topic string) *replicationv1.JobBaseInfo {
+	return &replicationv1.JobBaseInfo{
+		JobId: d.ID, SubscriptionTopic: topic, JobStatus: d.Status, JobCreateTime: timestamppb.New(d.CreateTime), JobSteps: d.steps(), Delay: d.Delay,
+	}
+}
+
+// nodes says where the two ends run, and what they are connected to.
+func (d detail) nodes(source, target string) []*replicationv1.TaskNode {
 	if d.Node == nil {
 		return nil
 	}
-	at := func(c *replicationv1.MySQLConnection, end string) *replicationv1.TaskNode {
-		return &replicationv1.TaskNode{
-			NodeAddr: *d.NodeAddress, NodeId: *d.Node, Source: end,
-			DataSource: net.JoinHostPort(c.GetMysqlHost(), strconv.Itoa(int(c.GetMysqlPort()))),
-		}
+	at := func(address, end string) *replicationv1.TaskNode {
+		return &replicationv1.TaskNode{NodeAddr: *d.NodeAddress, NodeId: *d.Node, Source: end, DataSource: address}
 	}
 	return []*replicationv1.TaskNode{at(source, Source), at(target, Target)}
 }
 
-func settings(c *replicationv1.JobConfig) *replicationv1.JobSettings {
-	src, dest := c.GetSrcTask(), c.GetDestTask()
+func address(c *replicationv1.MySQLConnection) string {
+	return net.JoinHostPort(c.GetMysqlHost(), strconv.Itoa(int(c.GetMysqlPort())))
+}
+
+// settings are those of a job, with the zero values of a nil dest for one that writes to Kafka.
+func settings(src *replicationv1.SourceTask, dest *replicationv1.DestTask, failover bool, retry int32) *replicationv1.JobSettings {
 	return &replicationv1.JobSettings{
-		BinlogRelay: src.GetBinlogRelay(), FailOver: c.GetFailover(), RetryTimes: c.GetRetry(),
+		BinlogRelay: src.GetBinlogRelay(), FailOver: failover, RetryTimes: retry,
 		ParallelWorkers: dest.GetParallelWorkers(), ReplChanBufferSize: src.GetReplChanBufferSize(),
 		GroupMaxSize: src.GetGroupMaxSize(), ChunkSize: src.GetChunkSize(), GroupTimeout: src.GetGroupTimeout(),
 		DropTableIfExists: src.GetDropTableIfExists(), SkipCreateDbTable: src.GetSkipCreateDbTable(),

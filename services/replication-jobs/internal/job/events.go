@@ -15,6 +15,7 @@ import (
 // What somebody did to a job.
 const (
 	verbCreated = "created"
+	verbUpdated = "updated"
 	verbPaused  = "paused"
 	verbResumed = "resumed"
 	verbDecided = "decided"

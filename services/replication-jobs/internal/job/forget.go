@@ -38,6 +38,9 @@ func (forgetArgs) Kind() string { return "replication.forget" }
 
 // forgetLater enqueues, with the transaction, the removal of a job's traces on its target.
 func forgetLater(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j locked) error {
+	if j.Type == Subscription {
+		return forgetTopicLater(ctx, tx, queue, j)
+	}
 	config, err := ReadConfig(j.ID, j.Config)
 	if err != nil {
 		return err

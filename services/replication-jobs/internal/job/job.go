@@ -52,12 +52,23 @@ func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobReque
 	if err := Prepare(config, r.GetJobType()); err != nil {
 		return nil, err
 	}
-	job, err := s.newRow(ctx, r.GetJobType(), config)
+	job, err := s.newRow(r.GetJobType(), config)
 	if err != nil {
 		return nil, err
 	}
+	index, err := s.create(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return &replicationv1.CreateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+}
+
+// create stores a job of the caller and returns its revision.
+func (s *Service) create(ctx context.Context, job newJob) (int64, error) {
+	caller := authn.FromContext(ctx)
+	job.tenant, job.owner = caller.Tenant, caller.User
 	var index int64
-	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if err := checkPinned(ctx, tx, job.pinned); err != nil {
 			return err
 		}
@@ -66,15 +77,14 @@ func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobReque
 		}
 		return changed(ctx, tx, s.queue, job.summary(), verbCreated)
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.wake.Wake("")
 	}
-	s.wake.Wake("")
-	return &replicationv1.CreateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+	return index, err
 }
 
 // newRow turns a configuration into what is stored: no password stays in it.
-func (s *Service) newRow(ctx context.Context, jobType string, config *replicationv1.JobConfig) (newJob, error) {
+func (s *Service) newRow(jobType string, config *replicationv1.JobConfig) (newJob, error) {
 	words, err := s.readPasswords(config)
 	if err != nil {
 		return newJob{}, err
@@ -89,10 +99,9 @@ func (s *Service) newRow(ctx context.Context, jobType string, config *replicatio
 	if err != nil {
 		return newJob{}, err
 	}
-	caller := authn.FromContext(ctx)
-	pinned, preferred := nodes(config)
+	pinned, preferred := nodes(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId())
 	return newJob{
-		id: config.GetJobId(), jobType: jobType, incarnation: incarnation, tenant: caller.Tenant, owner: caller.User,
+		id: config.GetJobId(), jobType: jobType, incarnation: incarnation,
 		config: text, step: config.GetTaskStepName(),
 		sourceHost: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlHost(),
 		targetHost: config.GetDestTask().GetMysqlConnectionConfig().GetMysqlHost(),

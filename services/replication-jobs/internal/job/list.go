@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,7 @@ type row struct {
 	standing
 
 	ID, SourceHost, TargetHost, Tenant, Owner string
+	Topic                                     string // of a subscription
 }
 
 // key is where a page ends.
@@ -33,8 +35,8 @@ func (r row) key() key { return key{ID: r.ID, Time: r.CreateTime} }
 
 func (r row) toProto() *replicationv1.JobSummary {
 	return &replicationv1.JobSummary{
-		JobId: r.ID, JobStatus: r.Status, JobCreateTime: timestamppb.New(r.CreateTime),
-		SrcAddrList: []string{r.SourceHost}, DstAddrList: []string{r.TargetHost},
+		JobId: r.ID, JobStatus: r.Status, Topic: r.Topic, JobCreateTime: timestamppb.New(r.CreateTime),
+		SrcAddrList: []string{r.SourceHost}, DstAddrList: strings.Split(r.TargetHost, ","),
 		User: r.Tenant + ":" + r.Owner, JobSteps: r.steps(),
 	}
 }
@@ -57,7 +59,8 @@ func (f listFilter) query() (string, []any) {
 		args = append(args, value)
 		return "$" + strconv.Itoa(len(args))
 	}
-	text := `SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time
+	text := `SELECT id, source_host, target_host, tenant, owner, step, status, stage, copied_percent, delay, backlog, create_time,
+			coalesce(config #>> '{dest_task,kafka_topic}', '')
 		FROM replication.jobs WHERE type = ` + arg(f.jobType)
 	if f.reach.Tenant != nil {
 		text += ` AND tenant = ` + arg(*f.reach.Tenant)
@@ -90,7 +93,7 @@ func list(ctx context.Context, pool *pgxpool.Pool, f listFilter) ([]row, error) 
 	rows, _ := pool.Query(ctx, query, args...) // CollectRows returns its error
 	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (j row, err error) {
 		err = r.Scan(&j.ID, &j.SourceHost, &j.TargetHost, &j.Tenant, &j.Owner, &j.Step, &j.Status, &j.Stage, &j.CopiedPercent,
-			&j.Delay, &j.Backlog, &j.CreateTime)
+			&j.Delay, &j.Backlog, &j.CreateTime, &j.Topic)
 		return j, err
 	})
 	return all, pg.Fault(err, "JOBS", "list jobs")

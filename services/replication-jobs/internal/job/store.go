@@ -54,6 +54,28 @@ func insert(ctx context.Context, tx pgx.Tx, j newJob) (int64, error) {
 	return index, pg.Fault(err, "JOB_EXISTS", "job %s exists already: choose another job_id, or delete that job first", j.id)
 }
 
+// replace gives a job that a transaction holds another configuration, notes that at the tasks of its epoch, and takes the job from its
+// node. It returns the new revision.
+func replace(ctx context.Context, tx pgx.Tx, j newJob, epoch int64) (int64, error) {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO replication.events (allocation, type, message)
+		SELECT a.id, 'Killed', 'the job was changed: its tasks are started anew'
+		FROM replication.allocations AS a JOIN replication.jobs AS j ON j.id = a.job_id AND j.node IS NOT NULL
+		WHERE a.job_id = $1 AND a.epoch = $2`, j.id, epoch)
+	if err != nil {
+		return 0, pg.Fault(err, "JOB", "update job %s", j.id)
+	}
+	var index int64
+	err = tx.QueryRow(ctx, `
+		UPDATE replication.jobs SET modify_index = nextval('replication.revision'), config = $2, step = $3, source_host = $4, target_host = $5,
+			source_password = $6, target_password = $7, pinned_node = nullif($8, ''), preferred_node = nullif($9, ''),
+			node = NULL, reported = false, reason = '', status = CASE WHEN status = 'paused' THEN 'paused' ELSE 'pending' END
+		WHERE id = $1
+		RETURNING modify_index`,
+		j.id, j.config, j.step, j.sourceHost, j.targetHost, j.passwords.source, j.passwords.target, j.pinned, j.preferred).Scan(&index)
+	return index, pg.Fault(err, "JOB", "update job %s", j.id)
+}
+
 // locked is a job that a transaction holds for a change.
 type locked struct {
 	Summary

@@ -63,16 +63,22 @@ func seal(s *secret.Sealer, incarnation string, p passwords) (sealed, error) {
 
 // Unseal puts the stored passwords of a job back into its configuration.
 func Unseal(s *secret.Sealer, c *replicationv1.JobConfig, incarnation string, source, target []byte) error {
+	words, err := unseal(s, c.GetJobId(), incarnation, source, target)
+	setPasswords(c, words)
+	return err
+}
+
+// unseal opens the stored passwords of a job.
+func unseal(s *secret.Sealer, id, incarnation string, source, target []byte) (passwords, error) {
 	from, err := s.Open(source, place(incarnation, Source))
 	if err != nil {
-		return fmt.Errorf("password of the source of job %s: %w", c.GetJobId(), err)
+		return passwords{}, fmt.Errorf("password of the source of job %s: %w", id, err)
 	}
 	to, err := s.Open(target, place(incarnation, Target))
 	if err != nil {
-		return fmt.Errorf("password of the target of job %s: %w", c.GetJobId(), err)
+		return passwords{}, fmt.Errorf("password of the target of job %s: %w", id, err)
 	}
-	setPasswords(c, passwords{source: string(from), target: string(to)})
-	return nil
+	return passwords{source: string(from), target: string(to)}, nil
 }
 
 // place is the context that a password is sealed for.

@@ -86,6 +86,9 @@ func (a assignment) named(decisions []*replicationv1.StatementDecision) *replica
 
 // open reads what is stored of a job.
 func (s *Service) open(a assignment) (*replicationv1.Assignment, error) {
+	if a.Type == job.Subscription {
+		return s.openSubscription(a)
+	}
 	config, err := job.ReadConfig(a.ID, a.Config)
 	if err != nil {
 		return nil, err
@@ -94,6 +97,20 @@ func (s *Service) open(a assignment) (*replicationv1.Assignment, error) {
 		return nil, err
 	}
 	return &replicationv1.Assignment{Job: config, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation}, nil
+}
+
+// openSubscription reads what is stored of a job that writes to Kafka.
+func (s *Service) openSubscription(a assignment) (*replicationv1.Assignment, error) {
+	config, err := job.ReadSubscription(a.ID, a.Config)
+	if err != nil {
+		return nil, err
+	}
+	if err := job.UnsealSubscription(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
+		return nil, err
+	}
+	out := a.named(nil)
+	out.Subscription = config
+	return out, nil
 }
 
 // reject notes, once, why a job cannot be given to its node. Every call tries again: the missing key may be put back.

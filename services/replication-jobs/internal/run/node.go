@@ -125,7 +125,7 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	}
 	n.stop(surplus)
 	for _, a := range assignments {
-		if a.GetJob().GetSrcTask() == nil {
+		if a.GetJob().GetSrcTask() == nil && a.GetSubscription() == nil {
 			if r := n.runs[a.GetJob().GetJobId()]; r != nil {
 				r.decide(decisionsOf(a))
 			}

@@ -62,7 +62,7 @@ type run struct {
 func start(a *replicationv1.Assignment, e Engine, news func(), log *zap.Logger) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{
-		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(a.GetJob().GetRetry()), engine: e, news: news,
+		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(max(a.GetJob().GetRetry(), a.GetSubscription().GetRetry())), engine: e, news: news,
 		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
 		state: replicationv1.RunState_RUN_STATE_RUNNING, sequence: a.GetStoredSequence(),
 	}

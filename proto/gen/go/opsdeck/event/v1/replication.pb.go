@@ -21,12 +21,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// opsdeck.replication.job.created, .paused, .resumed, .decided and .deleted: somebody changed a job.
+// opsdeck.replication.job.created, .updated, .paused, .resumed, .decided and .deleted: somebody changed a job.
 type ReplicationJobChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full id of the job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,2,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Owner as tenant:username.
 	Owner string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`

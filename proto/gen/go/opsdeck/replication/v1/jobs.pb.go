@@ -147,7 +147,7 @@ func (x *CreateJobResponse) GetJobModifyIndex() int64 {
 // Which jobs to list.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Prefix of the job id; "" matches all.
 	FilterJobName string `protobuf:"bytes,2,opt,name=filter_job_name,json=filterJobName,proto3" json:"filter_job_name,omitempty"`
@@ -303,7 +303,7 @@ type JobSummary struct {
 	JobCreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=job_create_time,json=jobCreateTime,proto3" json:"job_create_time,omitempty"`
 	// Hosts of the source.
 	SrcAddrList []string `protobuf:"bytes,5,rep,name=src_addr_list,json=srcAddrList,proto3" json:"src_addr_list,omitempty"`
-	// Hosts of the target.
+	// Hosts of the target; of a subscription host:port of the brokers.
 	DstAddrList []string `protobuf:"bytes,6,rep,name=dst_addr_list,json=dstAddrList,proto3" json:"dst_addr_list,omitempty"`
 	// Owner as tenant:username.
 	User string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
@@ -475,7 +475,7 @@ func (x *JobStep) GetJobCreateTime() *timestamppb.Timestamp {
 // Which job.
 type GetJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Full id.
 	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -771,7 +771,7 @@ type TaskNode struct {
 	NodeAddr string `protobuf:"bytes,1,opt,name=node_addr,json=nodeAddr,proto3" json:"node_addr,omitempty"`
 	// Id of the node.
 	NodeId string `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	// host:port of the instance.
+	// host:port of the instance, or of the brokers, separated by commas.
 	DataSource string `protobuf:"bytes,3,opt,name=data_source,json=dataSource,proto3" json:"data_source,omitempty"`
 	// "src" or "dst".
 	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
@@ -842,7 +842,7 @@ type ConnectionInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The source.
 	SrcDataBase *MySQLConnection `protobuf:"bytes,1,opt,name=src_data_base,json=srcDataBase,proto3" json:"src_data_base,omitempty"`
-	// The target.
+	// The target; zero values for a subscription job.
 	DstDataBase *MySQLConnection `protobuf:"bytes,2,opt,name=dst_data_base,json=dstDataBase,proto3" json:"dst_data_base,omitempty"`
 	// The brokers of a subscription job; zero values for a MySQL job.
 	DstKafka      *KafkaConnection `protobuf:"bytes,3,opt,name=dst_kafka,json=dstKafka,proto3" json:"dst_kafka,omitempty"`
@@ -910,12 +910,32 @@ type KafkaConnection struct {
 	KafkaBrokerAddrs []string `protobuf:"bytes,2,rep,name=kafka_broker_addrs,json=kafkaBrokerAddrs,proto3" json:"kafka_broker_addrs,omitempty"`
 	// Topic, or prefix of topics.
 	KafkaTopic string `protobuf:"bytes,3,opt,name=kafka_topic,json=kafkaTopic,proto3" json:"kafka_topic,omitempty"`
-	// Messages per batch.
+	// As KafkaTask.message_group_max_size.
 	MessageGroupMaxSize int32 `protobuf:"varint,4,opt,name=message_group_max_size,json=messageGroupMaxSize,proto3" json:"message_group_max_size,omitempty"`
-	// Longest wait for a batch, in milliseconds.
+	// As KafkaTask.message_group_timeout, in milliseconds.
 	MessageGroupTimeout int32 `protobuf:"varint,5,opt,name=message_group_timeout,json=messageGroupTimeout,proto3" json:"message_group_timeout,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// As KafkaTask.kafka_single_topic; this and what follows is left out unless it is set.
+	KafkaSingleTopic bool `protobuf:"varint,6,opt,name=kafka_single_topic,json=kafkaSingleTopic,proto3" json:"kafka_single_topic,omitempty"`
+	// As KafkaTask.kafka_schema_change_topic.
+	KafkaSchemaChangeTopic string `protobuf:"bytes,7,opt,name=kafka_schema_change_topic,json=kafkaSchemaChangeTopic,proto3" json:"kafka_schema_change_topic,omitempty"`
+	// As KafkaTask.kafka_schemas.
+	KafkaSchemas *bool `protobuf:"varint,8,opt,name=kafka_schemas,json=kafkaSchemas,proto3,oneof" json:"kafka_schemas,omitempty"`
+	// As KafkaTask.kafka_decimal.
+	KafkaDecimal string `protobuf:"bytes,9,opt,name=kafka_decimal,json=kafkaDecimal,proto3" json:"kafka_decimal,omitempty"`
+	// As KafkaTask.kafka_bigint_unsigned.
+	KafkaBigintUnsigned string `protobuf:"bytes,10,opt,name=kafka_bigint_unsigned,json=kafkaBigintUnsigned,proto3" json:"kafka_bigint_unsigned,omitempty"`
+	// As KafkaTask.kafka_max_message_bytes.
+	KafkaMaxMessageBytes *int32 `protobuf:"varint,11,opt,name=kafka_max_message_bytes,json=kafkaMaxMessageBytes,proto3,oneof" json:"kafka_max_message_bytes,omitempty"`
+	// As KafkaTask.kafka_tls.
+	KafkaTls bool `protobuf:"varint,12,opt,name=kafka_tls,json=kafkaTls,proto3" json:"kafka_tls,omitempty"`
+	// As KafkaTask.kafka_sasl_mechanism.
+	KafkaSaslMechanism string `protobuf:"bytes,13,opt,name=kafka_sasl_mechanism,json=kafkaSaslMechanism,proto3" json:"kafka_sasl_mechanism,omitempty"`
+	// As KafkaTask.kafka_user.
+	KafkaUser string `protobuf:"bytes,14,opt,name=kafka_user,json=kafkaUser,proto3" json:"kafka_user,omitempty"`
+	// "*" when there is a password.
+	KafkaPassword string `protobuf:"bytes,15,opt,name=kafka_password,json=kafkaPassword,proto3" json:"kafka_password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KafkaConnection) Reset() {
@@ -981,6 +1001,76 @@ func (x *KafkaConnection) GetMessageGroupTimeout() int32 {
 		return x.MessageGroupTimeout
 	}
 	return 0
+}
+
+func (x *KafkaConnection) GetKafkaSingleTopic() bool {
+	if x != nil {
+		return x.KafkaSingleTopic
+	}
+	return false
+}
+
+func (x *KafkaConnection) GetKafkaSchemaChangeTopic() string {
+	if x != nil {
+		return x.KafkaSchemaChangeTopic
+	}
+	return ""
+}
+
+func (x *KafkaConnection) GetKafkaSchemas() bool {
+	if x != nil && x.KafkaSchemas != nil {
+		return *x.KafkaSchemas
+	}
+	return false
+}
+
+func (x *KafkaConnection) GetKafkaDecimal() string {
+	if x != nil {
+		return x.KafkaDecimal
+	}
+	return ""
+}
+
+func (x *KafkaConnection) GetKafkaBigintUnsigned() string {
+	if x != nil {
+		return x.KafkaBigintUnsigned
+	}
+	return ""
+}
+
+func (x *KafkaConnection) GetKafkaMaxMessageBytes() int32 {
+	if x != nil && x.KafkaMaxMessageBytes != nil {
+		return *x.KafkaMaxMessageBytes
+	}
+	return 0
+}
+
+func (x *KafkaConnection) GetKafkaTls() bool {
+	if x != nil {
+		return x.KafkaTls
+	}
+	return false
+}
+
+func (x *KafkaConnection) GetKafkaSaslMechanism() string {
+	if x != nil {
+		return x.KafkaSaslMechanism
+	}
+	return ""
+}
+
+func (x *KafkaConnection) GetKafkaUser() string {
+	if x != nil {
+		return x.KafkaUser
+	}
+	return ""
+}
+
+func (x *KafkaConnection) GetKafkaPassword() string {
+	if x != nil {
+		return x.KafkaPassword
+	}
+	return ""
 }
 
 // The settings of a job, flat (contract: JobConfiguration).
@@ -1286,7 +1376,7 @@ func (x *TaskEvent) GetTime() *timestamppb.Timestamp {
 // Which job.
 type PauseJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Full id.
 	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -1378,7 +1468,7 @@ func (*PauseJobResponse) Descriptor() ([]byte, []int) {
 // Which job.
 type ResumeJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Full id.
 	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -1590,7 +1680,7 @@ func (*DecideStatementResponse) Descriptor() ([]byte, []int) {
 // Which job.
 type DeleteJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "migration" or "sync".
+	// "migration", "sync" or "subscription".
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Full id.
 	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -1690,9 +1780,9 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\x11CreateJobResponse\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12*\n" +
 	"\x11eval_create_index\x18\x02 \x01(\x03R\x0fevalCreateIndex\x12(\n" +
-	"\x10job_modify_index\x18\x03 \x01(\x03R\x0ejobModifyIndex\"\xe8\x02\n" +
-	"\x0fListJobsRequest\x121\n" +
-	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x120\n" +
+	"\x10job_modify_index\x18\x03 \x01(\x03R\x0ejobModifyIndex\"\xf6\x02\n" +
+	"\x0fListJobsRequest\x12?\n" +
+	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x120\n" +
 	"\x0ffilter_job_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\rfilterJobName\x12a\n" +
 	"\x11filter_job_status\x18\x03 \x01(\tB5\xbaH2r0R\x00R\apendingR\arunningR\bretryingR\x06pausedR\bfinishedR\x0ffilterJobStatus\x12;\n" +
 	"\border_by\x18\x04 \x01(\tB \xbaH\x1dr\x1bR\x00R\x06job_idR\x0fjob_create_timeR\aorderBy\x12'\n" +
@@ -1719,9 +1809,9 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\vstep_status\x18\x02 \x01(\tR\n" +
 	"stepStatus\x12#\n" +
 	"\rstep_schedule\x18\x03 \x01(\x01R\fstepSchedule\x12B\n" +
-	"\x0fjob_create_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rjobCreateTime\"e\n" +
-	"\rGetJobRequest\x121\n" +
-	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x0fjob_create_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rjobCreateTime\"s\n" +
+	"\rGetJobRequest\x12?\n" +
+	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\xa1\x01\n" +
 	"\x0eGetJobResponse\x12Q\n" +
@@ -1751,14 +1841,28 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\x0eConnectionInfo\x12K\n" +
 	"\rsrc_data_base\x18\x01 \x01(\v2'.opsdeck.replication.v1.MySQLConnectionR\vsrcDataBase\x12K\n" +
 	"\rdst_data_base\x18\x02 \x01(\v2'.opsdeck.replication.v1.MySQLConnectionR\vdstDataBase\x12D\n" +
-	"\tdst_kafka\x18\x03 \x01(\v2'.opsdeck.replication.v1.KafkaConnectionR\bdstKafka\"\xe6\x01\n" +
+	"\tdst_kafka\x18\x03 \x01(\v2'.opsdeck.replication.v1.KafkaConnectionR\bdstKafka\"\xd6\x05\n" +
 	"\x0fKafkaConnection\x12\x1b\n" +
 	"\ttask_name\x18\x01 \x01(\tR\btaskName\x12,\n" +
 	"\x12kafka_broker_addrs\x18\x02 \x03(\tR\x10kafkaBrokerAddrs\x12\x1f\n" +
 	"\vkafka_topic\x18\x03 \x01(\tR\n" +
 	"kafkaTopic\x123\n" +
 	"\x16message_group_max_size\x18\x04 \x01(\x05R\x13messageGroupMaxSize\x122\n" +
-	"\x15message_group_timeout\x18\x05 \x01(\x05R\x13messageGroupTimeout\"\x83\x04\n" +
+	"\x15message_group_timeout\x18\x05 \x01(\x05R\x13messageGroupTimeout\x12,\n" +
+	"\x12kafka_single_topic\x18\x06 \x01(\bR\x10kafkaSingleTopic\x129\n" +
+	"\x19kafka_schema_change_topic\x18\a \x01(\tR\x16kafkaSchemaChangeTopic\x12(\n" +
+	"\rkafka_schemas\x18\b \x01(\bH\x00R\fkafkaSchemas\x88\x01\x01\x12#\n" +
+	"\rkafka_decimal\x18\t \x01(\tR\fkafkaDecimal\x122\n" +
+	"\x15kafka_bigint_unsigned\x18\n" +
+	" \x01(\tR\x13kafkaBigintUnsigned\x12:\n" +
+	"\x17kafka_max_message_bytes\x18\v \x01(\x05H\x01R\x14kafkaMaxMessageBytes\x88\x01\x01\x12\x1b\n" +
+	"\tkafka_tls\x18\f \x01(\bR\bkafkaTls\x120\n" +
+	"\x14kafka_sasl_mechanism\x18\r \x01(\tR\x12kafkaSaslMechanism\x12\x1d\n" +
+	"\n" +
+	"kafka_user\x18\x0e \x01(\tR\tkafkaUser\x12*\n" +
+	"\x0ekafka_password\x18\x0f \x01(\tB\x03\x80\x01\x01R\rkafkaPasswordB\x10\n" +
+	"\x0e_kafka_schemasB\x1a\n" +
+	"\x18_kafka_max_message_bytes\"\x83\x04\n" +
 	"\vJobSettings\x12!\n" +
 	"\fbinlog_relay\x18\x01 \x01(\bR\vbinlogRelay\x12\x1b\n" +
 	"\tfail_over\x18\x02 \x01(\bR\bfailOver\x12\x1f\n" +
@@ -1788,14 +1892,14 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\vsetup_error\x18\x02 \x01(\tR\n" +
 	"setupError\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"g\n" +
-	"\x0fPauseJobRequest\x121\n" +
-	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"u\n" +
+	"\x0fPauseJobRequest\x12?\n" +
+	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x12\n" +
-	"\x10PauseJobResponse\"h\n" +
-	"\x10ResumeJobRequest\x121\n" +
-	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x10PauseJobResponse\"v\n" +
+	"\x10ResumeJobRequest\x12?\n" +
+	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
 	"\x11ResumeJobResponse\"\xfb\x01\n" +
@@ -1806,9 +1910,9 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x18\xd8\x042\x0e^[^:]+:[0-9]+$R\bposition\x12,\n" +
 	"\x06action\x18\x04 \x01(\tB\x14\xbaH\x11r\x0fR\x04skipR\areplaceR\x06action\x12'\n" +
 	"\tstatement\x18\x05 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\tstatement\"\x19\n" +
-	"\x17DecideStatementResponse\"h\n" +
-	"\x10DeleteJobRequest\x121\n" +
-	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x17DecideStatementResponse\"v\n" +
+	"\x10DeleteJobRequest\x12?\n" +
+	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
 	"\x11DeleteJobResponse2\x92\t\n" +
@@ -1914,6 +2018,7 @@ func file_opsdeck_replication_v1_jobs_proto_init() {
 		return
 	}
 	file_opsdeck_replication_v1_config_proto_init()
+	file_opsdeck_replication_v1_jobs_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

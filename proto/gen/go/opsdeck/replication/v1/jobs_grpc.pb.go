@@ -32,7 +32,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-migration" or "-sync".
+// Replication jobs. A job type is "migration", "sync" or "subscription"; a job id ends with "-" and its type. SubscriptionService creates
+// jobs of the last type.
 type JobServiceClient interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
@@ -139,7 +140,8 @@ func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, 
 // All implementations must embed UnimplementedJobServiceServer
 // for forward compatibility.
 //
-// Replication jobs. A job type is "migration" or "sync"; a job id ends with "-migration" or "-sync".
+// Replication jobs. A job type is "migration", "sync" or "subscription"; a job id ends with "-" and its type. SubscriptionService creates
+// jobs of the last type.
 type JobServiceServer interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.

@@ -450,8 +450,8 @@ func (x *ReconcileResponse) GetLease() *durationpb.Duration {
 type Assignment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job, with passwords in the clear: this message travels only over TLS or inside one machine.
-	// A job with nothing but its id is one that the node has reported at this epoch, or one whose configuration comes with a later
-	// answer: a node that does not have it waits.
+	// A job with nothing but its id, and no subscription, is one that the node has reported at this epoch, or one whose configuration comes
+	// with a later answer: a node that does not have it waits.
 	Job *JobConfig `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// Fences off older runs of the same job: the target accepts writes of the newest epoch only.
 	Epoch int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -461,7 +461,9 @@ type Assignment struct {
 	// incarnation is forgotten.
 	Incarnation string `protobuf:"bytes,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// What operators have decided about statements; also of a job that has nothing but its id here.
-	Decisions     []*StatementDecision `protobuf:"bytes,5,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Decisions []*StatementDecision `protobuf:"bytes,5,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// The job, if it is of the type subscription; then job holds nothing but the id. Passwords are in the clear here, too.
+	Subscription  *SubscriptionConfig `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -531,6 +533,13 @@ func (x *Assignment) GetDecisions() []*StatementDecision {
 	return nil
 }
 
+func (x *Assignment) GetSubscription() *SubscriptionConfig {
+	if x != nil {
+		return x.Subscription
+	}
+	return nil
+}
+
 // What to do about a statement of the source.
 type StatementDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -590,7 +599,7 @@ var File_opsdeck_replication_v1_workers_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\n" +
-	"$opsdeck/replication/v1/workers.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\x1a$opsdeck/replication/v1/monitor.proto\"\x99\x02\n" +
+	"$opsdeck/replication/v1/workers.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\x1a$opsdeck/replication/v1/monitor.proto\x1a*opsdeck/replication/v1/subscriptions.proto\"\x99\x02\n" +
 	"\x10ReconcileRequest\x12!\n" +
 	"\anode_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06nodeId\x12'\n" +
 	"\tnode_name\x18\x02 \x01(\tB\n" +
@@ -626,14 +635,15 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x11ReconcileResponse\x12D\n" +
 	"\vassignments\x18\x01 \x03(\v2\".opsdeck.replication.v1.AssignmentR\vassignments\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xeb\x01\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xbb\x02\n" +
 	"\n" +
 	"Assignment\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12'\n" +
 	"\x0fstored_sequence\x18\x03 \x01(\x03R\x0estoredSequence\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12G\n" +
-	"\tdecisions\x18\x05 \x03(\v2).opsdeck.replication.v1.StatementDecisionR\tdecisions\"Q\n" +
+	"\tdecisions\x18\x05 \x03(\v2).opsdeck.replication.v1.StatementDecisionR\tdecisions\x12N\n" +
+	"\fsubscription\x18\x06 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription\"Q\n" +
 	"\x11StatementDecision\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
 	"\vreplacement\x18\x02 \x01(\tR\vreplacement*l\n" +
@@ -672,6 +682,7 @@ var file_opsdeck_replication_v1_workers_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
 	(*JobConfig)(nil),             // 10: opsdeck.replication.v1.JobConfig
+	(*SubscriptionConfig)(nil),    // 11: opsdeck.replication.v1.SubscriptionConfig
 }
 var file_opsdeck_replication_v1_workers_proto_depIdxs = []int32{
 	2,  // 0: opsdeck.replication.v1.ReconcileRequest.runs:type_name -> opsdeck.replication.v1.RunReport
@@ -685,13 +696,14 @@ var file_opsdeck_replication_v1_workers_proto_depIdxs = []int32{
 	9,  // 8: opsdeck.replication.v1.ReconcileResponse.lease:type_name -> google.protobuf.Duration
 	10, // 9: opsdeck.replication.v1.Assignment.job:type_name -> opsdeck.replication.v1.JobConfig
 	6,  // 10: opsdeck.replication.v1.Assignment.decisions:type_name -> opsdeck.replication.v1.StatementDecision
-	1,  // 11: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
-	4,  // 12: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 11: opsdeck.replication.v1.Assignment.subscription:type_name -> opsdeck.replication.v1.SubscriptionConfig
+	1,  // 12: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
+	4,  // 13: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
+	13, // [13:14] is the sub-list for method output_type
+	12, // [12:13] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_workers_proto_init() }
@@ -701,6 +713,7 @@ func file_opsdeck_replication_v1_workers_proto_init() {
 	}
 	file_opsdeck_replication_v1_config_proto_init()
 	file_opsdeck_replication_v1_monitor_proto_init()
+	file_opsdeck_replication_v1_subscriptions_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

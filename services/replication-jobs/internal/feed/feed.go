@@ -1,0 +1,114 @@
+// Package feed turns the tables and the binary log of a source into messages on Kafka: a copy of the rows from a snapshot, then every
+// change. Messages and the position that they lead to are committed in one transaction of Kafka, so that whoever reads committed
+// messages only sees each change once and in order, whatever was killed in between.
+package feed
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// Config says what to write where.
+type Config struct {
+	Source mysql.Config
+	Flavor mysql.Flavor
+	// Mapping chooses tables; it must be plain.
+	Mapping *mapping.Mapping
+	Format  debezium.Options
+	// Charsets are those of the source.
+	Charsets debezium.Charsets
+	Topics   *Topics
+	Producer *kafka.Producer
+	// ChunkSize is the number of rows after which a copy notes how far it has come, Readers the number of source sessions.
+	ChunkSize, Readers int
+	// GroupBytes and GroupTimeout say when a transaction of Kafka is worth it: with so many bytes of messages, or so long after the
+	// first of them. While one is committed, what arrives meanwhile is gathered into the next, whatever they say.
+	GroupBytes   int64
+	GroupTimeout time.Duration
+	// Event tells the operator of things worth knowing.
+	Event func(kind, message string)
+	Log   *zap.Logger
+}
+
+// maxTopic is the longest name of a topic, in bytes.
+const maxTopic = 249
+
+// Topics names the topics of tables.
+type Topics struct {
+	// Prefix is before the schema and the table, or the only topic if Single is set.
+	Prefix string
+	Single bool
+	// Changes is the topic of DDL statements.
+	Changes string
+
+	mu   sync.Mutex
+	used map[string]string
+}
+
+// Of returns the topic of a table. What a name of a topic cannot hold becomes '_', as with Debezium; two tables that would share a topic
+// by that are an error.
+func (t *Topics) Of(schema, table string) (string, error) {
+	if t.Single {
+		return t.Prefix, nil
+	}
+	name := t.Prefix + "." + fit(schema) + "." + fit(table)
+	if len(name) > maxTopic {
+		return "", fmt.Errorf("topic %s of table %s.%s is longer than %d characters: choose a shorter kafka_topic, or kafka_single_topic", name, schema, table, maxTopic)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	owner := schema + "." + table
+	if other, ok := t.used[name]; ok && other != owner {
+		return "", fmt.Errorf("tables %s and %s would share the topic %s: leave one out, or choose kafka_single_topic", other, owner, name)
+	}
+	if t.used == nil {
+		t.used = map[string]string{}
+	}
+	t.used[name] = owner
+	return name, nil
+}
+
+// fit replaces what a topic cannot be named.
+func fit(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		}
+		return '_'
+	}, name)
+}
+
+// table is a table whose messages can be written.
+type table struct {
+	*debezium.Table
+	topic, name string
+}
+
+func (c *Config) table(schema, name string, columns []debezium.Column, key []int) (*table, error) {
+	topic, err := c.Topics.Of(schema, name)
+	if err != nil {
+		return nil, err
+	}
+	return &table{Table: c.Format.NewTable(schema, name, columns, key), topic: topic, name: schema + "." + name}, nil
+}
+
+// message is one about a row of the table.
+func (t *table) message(key, value []byte, now time.Time) kafka.Message {
+	return kafka.Message{Topic: t.topic, Key: key, Value: value, Time: now, About: "a row of " + t.name}
+}
+
+// change is a message about a DDL statement.
+func (c *Config) change(schema, statement string, source debezium.Source, now time.Time) kafka.Message {
+	key, value := c.Format.Change(schema, statement, source, now)
+	return kafka.Message{Topic: c.Topics.Changes, Key: key, Value: value, Time: now, About: "a statement on schema " + schema}
+}
