@@ -38,7 +38,7 @@ func newRig(t *testing.T, change func(*gateway.Config)) *rig {
 	t.Helper()
 	b := newBackend(t)
 	cfg := gateway.Config{
-		Auth: b.address, ReplicationJobs: b.address, MaxBody: 1 << 20, MaxMessage: 16 << 20, MaxRequests: 100,
+		Auth: b.address, ReplicationJobs: b.address, DNS: b.address, MaxBody: 1 << 20, MaxMessage: 16 << 20, MaxRequests: 100,
 		RequestTimeout: 10 * time.Second, Drain: 5 * time.Second,
 	}
 	if change != nil {
