@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,7 +186,7 @@ func TestARequestWrongAllOverIsAnsweredShortly(t *testing.T) {
 	b := serve(t, time.Minute)
 	source := &replicationv1.SourceTask{TaskName: "src"}
 	for range 10000 {
-		source.ReplicateDoDb = append(source.ReplicateDoDb, &replicationv1.SchemaRule{})
+		source.ReplicateDoDb = append(source.ReplicateDoDb, &replicationv1.SchemaRule{TableSchema: strings.Repeat("x", 65)})
 	}
 	_, err := replicationv1.NewJobServiceClient(b.conn).CreateJob(b.as(t, admin), &replicationv1.CreateJobRequest{
 		JobType: "sync", Job: &replicationv1.JobConfig{JobId: "a", SrcTask: source},
