@@ -17,7 +17,7 @@ import (
 )
 
 // Programs under test, built once.
-var opsdeckProgram, workerProgram string
+var opsdeckProgram, workerProgram, gatewayProgram string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -46,10 +46,11 @@ func run(m *testing.M) int {
 // build compiles the programs as they are shipped, without the race detector.
 func build(dir string) error {
 	const module = "github.com/opsdeck/opsdeck/"
-	opsdeckProgram, workerProgram = filepath.Join(dir, "opsdeck"), filepath.Join(dir, "worker")
+	opsdeckProgram, workerProgram, gatewayProgram = filepath.Join(dir, "opsdeck"), filepath.Join(dir, "worker"), filepath.Join(dir, "gateway")
 	for program, pkg := range map[string]string{
 		opsdeckProgram: module + "deploy/standalone/cmd/opsdeck",
 		workerProgram:  module + "services/replication-jobs/cmd/worker",
+		gatewayProgram: module + "gateway/cmd/gateway",
 	} {
 		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", program, pkg).CombinedOutput()
 		if err != nil {

@@ -92,8 +92,10 @@ func TestHold(t *testing.T) {
 	worker, admin := person("acme", "worker", workerRole), person("acme", "root", workerRole, adminRole)
 	worker.UserID, admin.UserID = 5, 6
 	worker = withMore(worker,
-		[]string{"application.enable_app_mgmt", "application.view_app", "dns.manage_dns_server", "resource.enable_host_mgmt", "resource.manage_host",
-			"resource.view_business"},
+		[]string{
+			"application.enable_app_mgmt", "application.view_app", "dns.manage_dns_server", "resource.enable_host_mgmt", "resource.manage_host",
+			"resource.view_business",
+		},
 		[]string{"application:17.edit_app", "application:17.deploy_app", "business:1.view"}, map[int64]int32{0: 1, 12: 2})
 	for right, want := range map[string]bool{
 		"": true, "menu:/v2/user/list": true, "menu:/v2/user/create": false, "menu:": false, "admin": false, "row": false, "user:5": true, "user:6": false, "user:05": false,

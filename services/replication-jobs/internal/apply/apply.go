@@ -104,8 +104,10 @@ func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) er
 	}
 	register := mapping.NewRegister(a.cfg.Mapping, mapped)
 	e := &executor{applier: a, conn: conn, recorder: recorder, ready: make(chan struct{}), work: make(chan *unit)}
-	b := &builder{applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover,
-		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register), register: register}
+	b := &builder{
+		applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover,
+		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register), register: register,
+	}
 	group.Go(func() error { return e.run(ctx) })
 	group.Go(func() error {
 		defer close(e.work)

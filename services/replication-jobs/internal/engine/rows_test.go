@@ -91,7 +91,8 @@ func testColumns(t *testing.T, p *pair) {
 		"INSERT INTO co.nokey SELECT seq % 3, seq % 5, seq FROM mysql.seq_1_to_100")
 	job := p.job("columns", 1, "")
 	job.Do = []filter.SchemaRule{{Schema: "co", Tables: []filter.TableRule{
-		{Name: "t", Rename: "t2", Columns: []string{"s", "ID", "n"}, Where: "n < 7"}, {Name: "nokey", Rename: "nk", Columns: []string{"b", "a"}},
+		{Name: "t", Rename: "t2", Columns: []string{"s", "ID", "n"}, Where: "n < 7"},
+		{Name: "nokey", Rename: "nk", Columns: []string{"b", "a"}},
 		{Regex: "^late", Columns: []string{"v", "id"}},
 	}}}
 	run := start(t, job)

@@ -11,14 +11,20 @@ import (
 )
 
 var table = []mysql.Column{
-	{Name: "i", DataType: "int"}, {Name: "u", DataType: "bigint", Unsigned: true}, {Name: "d", DataType: "decimal"}, {Name: "f", DataType: "double"},
+	{Name: "i", DataType: "int"},
+	{Name: "u", DataType: "bigint", Unsigned: true},
+	{Name: "d", DataType: "decimal"},
+	{Name: "f", DataType: "double"},
 	{Name: "s", DataType: "varchar", Charset: "utf8mb4", Collation: "utf8mb4_general_ci"},
 	{Name: "b", DataType: "varchar", Charset: "utf8mb4", Collation: "utf8mb4_bin"},
 	{Name: "uca", DataType: "varchar", Charset: "utf8mb4", Collation: "utf8mb4_0900_ai_ci"},
 	{Name: "l", DataType: "varchar", Charset: "latin1", Collation: "latin1_bin"},
 	{Name: "sv", DataType: "varchar", Charset: "latin1", Collation: "latin1_swedish_ci"},
-	{Name: "da", DataType: "date"}, {Name: "bits", DataType: "bit", ColumnType: "bit(8)"}, {Name: "j", DataType: "json", ColumnType: "json"},
-	{Name: "clock", DataType: "time", ColumnType: "time"}, {Name: "e", DataType: "enum", Charset: "latin1", Collation: "latin1_bin", ColumnType: "enum('é')"},
+	{Name: "da", DataType: "date"},
+	{Name: "bits", DataType: "bit", ColumnType: "bit(8)"},
+	{Name: "j", DataType: "json", ColumnType: "json"},
+	{Name: "clock", DataType: "time", ColumnType: "time"},
+	{Name: "e", DataType: "enum", Charset: "latin1", Collation: "latin1_bin", ColumnType: "enum('é')"},
 }
 
 func TestParseRefuses(t *testing.T) {
