@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/metadata"
 
 	authv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/auth/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/apitest"
-	"github.com/opsdeck/opsdeck/pkg/rpc"
 )
 
 // gateway starts another gateway in a process of its own beside a standalone, and returns the address it serves.
@@ -67,7 +67,7 @@ func TestGrantsReachASecondGateway(t *testing.T) {
 	ask := func(path string) apitest.Answer { return elsewhere.do(t, apitest.HTTP{Method: "GET", Path: path}) }
 	checks := authv1.NewAccessServiceClient(o.dial(t, "auth"))
 	holds := func(ctx context.Context) bool {
-		answer, err := checks.Check(rpc.WithCall(ctx, rpc.Call{}.WithToken(token)), &authv1.CheckRequest{Right: "application:7.edit_app"})
+		answer, err := checks.Check(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), &authv1.CheckRequest{Right: "application:7.edit_app"})
 		require.NoError(t, err)
 		return answer.GetAllowed()
 	}
