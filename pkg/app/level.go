@@ -23,7 +23,7 @@ func (r *Runtime) FollowLevel(conn *bus.Conn) error {
 		}
 		before := r.Level.Level()
 		r.Level.SetLevel(level)
-		r.Log.Log(max(level, zapcore.InfoLevel), "the log level was changed", zap.Stringer("from", before), zap.Stringer("to", level))
+		r.Log.Log(min(max(level, zapcore.InfoLevel), zapcore.ErrorLevel), "the log level was changed", zap.Stringer("from", before), zap.Stringer("to", level))
 	})
 	if err != nil {
 		return fmt.Errorf("follow the log level: %w", err)

@@ -70,7 +70,7 @@ func setsAt(ctx context.Context, tx pgx.Tx, statement string, keys []rrset.Key, 
 	var ttl int64
 	_, err := pgx.ForEachRow(rows, []any{&key.Name, &key.Type, &ttl, &record.Value, &record.Disabled}, func() error {
 		if sets[key] == nil {
-			sets[key] = &rrset.Set{Key: key, TTL: uint32(ttl)} //nolint:gosec // a TTL, at most rrset.MaxTTL
+			sets[key] = &rrset.Set{Key: key, TTL: uint32(ttl)}
 		}
 		sets[key].Records = append(sets[key].Records, record)
 		return nil

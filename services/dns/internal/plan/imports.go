@@ -72,7 +72,7 @@ func (s *Service) try(ctx context.Context, ref zone.Ref, prepare func(ctx contex
 
 // read reads a file. Errors: FILE_INVALID, which names lines.
 func read(d zone.Domain, source, content string) ([]rrset.Entry, error) {
-	ttl := uint32(d.DefaultTTL) //nolint:gosec // a TTL, at most rrset.MaxTTL
+	ttl := uint32(d.DefaultTTL)
 	var entries []rrset.Entry
 	var err error
 	if source == "csv" {
