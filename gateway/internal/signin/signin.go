@@ -103,7 +103,7 @@ func (p *Provider) finish(w http.ResponseWriter, r *http.Request) {
 
 // setCookie keeps the secret from scripts and from other sites; Lax lets it come along when the provider sends the browser back.
 func (p *Provider) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the browser speaks TLS
 		Name: cookie, Value: value, Path: strings.TrimRight(prefix, "/"), MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: p.tls || r.Header.Get("X-Forwarded-Proto") == "https", // whoever lies about the latter loses his own cookie
 	})

@@ -171,7 +171,12 @@ func newTask(snap *fullcopy.Snapshot, t *mysql.Table, old *progress.Table, numbe
 		return out
 	}
 	out.new = old == nil || old.Fingerprint != mark
-	out.state = &progress.Table{Schema: t.Schema, Name: t.Name, Fingerprint: mark, First: number, Last: number, RowsEstimate: t.RowsEstimate}
+	first := number
+	if old != nil {
+		// Messages cannot be taken back: the log must tell what became of the rows that an earlier try has sent.
+		first = old.First
+	}
+	out.state = &progress.Table{Schema: t.Schema, Name: t.Name, Fingerprint: mark, First: first, Last: number, RowsEstimate: t.RowsEstimate}
 	return out
 }
 
