@@ -13,8 +13,8 @@ import (
 
 // Sample makes requests of any RPC, good enough that the answer depends on who asks and not on how.
 type Sample struct {
-	// Known has values for fields by their names in the .proto file, wherever they are. The others get one that their validation
-	// rules allow.
+	// Known has values for fields by their names in the .proto file, wherever they are, or by their full names. The others get one
+	// that their validation rules allow.
 	Known map[string]any
 }
 
@@ -40,7 +40,11 @@ func (s Sample) message(m protoreflect.MessageDescriptor, depth int) map[string]
 
 // field returns a value for a field; nil for none.
 func (s Sample) field(field protoreflect.FieldDescriptor, depth int) any {
-	if known, ok := s.Known[string(field.Name())]; ok {
+	known, ok := s.Known[string(field.FullName())]
+	if !ok {
+		known, ok = s.Known[string(field.Name())]
+	}
+	if ok {
 		if field.Kind() == protoreflect.StringKind && !field.IsList() {
 			return fmt.Sprint(known) // an id may be a number here and a text there
 		}

@@ -32,6 +32,8 @@ var sample = apitest.Sample{Known: map[string]any{
 	"tenant": "platform", "username": "admin", "user_name": "admin", "id": 1, "pass_word": "Secret-09", "password": "Secret-09",
 	"authority": "[]", "operation_users": []any{"platform:admin"}, "job_type": "migration", "job_id": "x-migration",
 	"email": "nobody@example.com", "phone": "1", "page_token": "", "issuer": "https://issuer.example.com", "appname": "x", "module_name": "application",
+	"opsdeck.replication.v1.DecideStatementRequest.position":  "bin.000001:4",
+	"opsdeck.replication.v1.DecideStatementRequest.statement": "DROP TABLE shop.gone",
 }}
 
 // notServed are services that opsdeck calls and others implement.
