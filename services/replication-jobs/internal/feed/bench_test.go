@@ -117,6 +117,6 @@ func follow(b *testing.B, cfg mysql.Config, flavor mysql.Flavor, from mysql.Posi
 	}
 	took := time.Since(began)
 	cancel()
-	<-ended
+	require.Error(b, <-ended, "it was told to stop")
 	return took
 }

@@ -148,7 +148,7 @@ func (g grants) holds(schema, table string, privileges []string) bool {
 	return slices.ContainsFunc(privileges, func(privilege string) bool {
 		held := false
 		for _, line := range g.lines {
-			if !slices.Contains(line.privileges, privilege) && !(slices.Contains(line.privileges, all) && covered(privilege)) {
+			if !line.speaksOf(privilege) {
 				continue
 			}
 			if line.revoked && line.schema == schema {
@@ -160,8 +160,13 @@ func (g grants) holds(schema, table string, privileges []string) bool {
 	})
 }
 
-// covered reports whether ALL PRIVILEGES includes a privilege.
-func covered(privilege string) bool { return privilege != "GRANT OPTION" && privilege != "PROXY" }
+// speaksOf reports whether the line names a privilege, or all of them.
+func (line grant) speaksOf(privilege string) bool {
+	if slices.Contains(line.privileges, all) && privilege != "GRANT OPTION" && privilege != "PROXY" {
+		return true
+	}
+	return slices.Contains(line.privileges, privilege)
+}
 
 func (g grants) covers(line grant, schema, table string) bool {
 	if line.schema == "*" {

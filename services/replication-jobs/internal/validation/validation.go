@@ -133,8 +133,8 @@ func (v *validator) run() error {
 }
 
 // text returns the only value of a one-row answer, "" for NULL and for no row.
-func text(c *mysql.Conn, statement string, args ...any) (string, error) {
-	r, err := c.Execute(statement, args...)
+func text(c *mysql.Conn, statement string) (string, error) {
+	r, err := c.Execute(statement)
 	if err != nil || r.RowNumber() == 0 {
 		return "", err
 	}
@@ -142,8 +142,8 @@ func text(c *mysql.Conn, statement string, args ...any) (string, error) {
 }
 
 // pairs reads an answer of two columns.
-func pairs(c *mysql.Conn, statement string, args ...any) (map[string]string, error) {
-	r, err := c.Execute(statement, args...)
+func pairs(c *mysql.Conn, statement string) (map[string]string, error) {
+	r, err := c.Execute(statement)
 	if err != nil {
 		return nil, err
 	}
