@@ -124,7 +124,7 @@ func (f *factors) testForgottenPassword(t *testing.T) {
 	require.Empty(t, f.smtp.Mails("somebody@example.org"))
 	token := resetLink.FindStringSubmatch(mails[0].Text)[1]
 
-	page, err := httpClient.Get(resetLink.FindString(mails[0].Text)) //nolint:noctx // a test
+	page, err := httpClient.Get(resetLink.FindString(mails[0].Text))
 	require.NoError(t, err)
 	require.NoError(t, page.Body.Close())
 	require.Equal(t, http.StatusOK, page.StatusCode)
@@ -232,17 +232,17 @@ func (f *factors) testProvider(t *testing.T) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	browser := &http.Client{Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	begun, err := browser.Get("http://" + f.address + "/v2/login/oidc/corp/idp") //nolint:noctx // a test
+	begun, err := browser.Get("http://" + f.address + "/v2/login/oidc/corp/idp")
 	require.NoError(t, err)
 	require.NoError(t, begun.Body.Close())
 	require.Equal(t, http.StatusFound, begun.StatusCode)
 	back := f.idp.SignIn(t, begun.Header.Get("Location"))
 
-	stranger, err := httpClient.Get(back.String()) //nolint:noctx // a test
+	stranger, err := httpClient.Get(back.String())
 	require.NoError(t, err)
 	require.NoError(t, stranger.Body.Close())
 	require.Equal(t, http.StatusUnauthorized, stranger.StatusCode, "another browser")
-	finished, err := browser.Get(back.String()) //nolint:noctx // a test
+	finished, err := browser.Get(back.String())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, finished.Body.Close()) }()
 	var opened struct{ Data struct{ Token string } }
