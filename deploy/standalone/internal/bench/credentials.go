@@ -143,7 +143,7 @@ func serveGateway(ctx context.Context, socket string, listener net.Listener) err
 		return err
 	}
 	return gateway.Serve(ctx, rt, gateway.Config{
-		Auth: socket, ReplicationJobs: socket, MaxBody: 1 << 20, MaxMessage: 4 << 20, MaxRequests: 1000, RequestTimeout: time.Minute, Drain: time.Second,
+		Auth: socket, DNS: socket, ReplicationJobs: socket, MaxBody: 1 << 20, MaxMessage: 4 << 20, MaxRequests: 1000, RequestTimeout: time.Minute, Drain: time.Second,
 	}, listener)
 }
 
