@@ -70,12 +70,10 @@ func (g gate) emptyHanded(t *testing.T, as string) codes.Code {
 	return status.Code(err)
 }
 
-// needsRight reports whether being signed in is not enough. What a method decides row by row, or by whom the request is about, is
-// for its own tests.
+// needsRight reports whether being signed in is not enough. What a method decides row by row is for its own tests.
 func (g gate) needsRight() bool {
 	rights := g.rule.GetRights()
-	byRow := func(right string) bool { return right == "row" || strings.HasPrefix(right, "user:") }
-	return g.rule.GetMenuAction() != "" || len(rights.GetAllOf()) > 0 || len(rights.GetAnyOf()) > 0 && !slices.ContainsFunc(rights.GetAnyOf(), byRow)
+	return g.rule.GetMenuAction() != "" || len(rights.GetAllOf()) > 0 || len(rights.GetAnyOf()) > 0 && !slices.Contains(rights.GetAnyOf(), "row")
 }
 
 // onlyOneself reports whether nobody may but the user whom the request is about: an empty request is about nobody.
