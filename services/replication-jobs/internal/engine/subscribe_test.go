@@ -177,20 +177,18 @@ func materialize(t testing.TB, all []*kgo.Record) map[string]map[string]any {
 }
 
 func testSubscribeResume(t *testing.T, s *subscribed) {
-	s.source.Exec(t, "CREATE DATABASE resume", "CREATE TABLE resume.t (id INT PRIMARY KEY, v INT)", "INSERT INTO resume.t SELECT seq, 0 FROM mysql.seq_1_to_100000")
+	s.source.Exec(t, "CREATE DATABASE resume", "CREATE TABLE resume.t (id INT PRIMARY KEY, v INT, pad VARCHAR(500))",
+		"INSERT INTO resume.t SELECT seq, 0, REPEAT('p', 500) FROM mysql.seq_1_to_100000") // several commits
 	run := start(t, s.job("resume", 1, "resume"))
-	run.await(t, func() bool {
-		_, last, _ := run.snapshot()
-		return last.CopiedRows > 0
-	})
+	kafkatest.Read(t, s.brokers, `resume\..*`).Next(t, atLeast(1)) // of the first commit
 	run.stop(t)
 	_, last, _ := run.snapshot()
 	require.Less(t, last.CopiedRows, int64(100000), "the copy is not done yet")
-	s.source.Exec(t, "UPDATE resume.t SET v = 1 WHERE id % 1000 = 0", "DELETE FROM resume.t WHERE id % 1000 = 1", "INSERT INTO resume.t VALUES (200000, 2)")
+	s.source.Exec(t, "UPDATE resume.t SET v = 1 WHERE id % 1000 = 0", "DELETE FROM resume.t WHERE id % 1000 = 1", "INSERT INTO resume.t VALUES (200000, 2, NULL)")
 	run = start(t, s.job("resume", 2, "resume"))
 	run.awaitEvent(t, "continuing the copy")
 	run.awaitEvent(t, "job_stage_incr")
-	s.source.Exec(t, "INSERT INTO resume.t VALUES (300000, 3)")
+	s.source.Exec(t, "INSERT INTO resume.t VALUES (300000, 3, NULL)")
 	reads := map[string]int{}
 	kafkatest.Read(t, s.brokers, `resume\..*`).Next(t, until(`{"id":300000}`))
 	all := kafkatest.All(t, s.brokers, `resume\..*`)
