@@ -15,7 +15,6 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
@@ -172,19 +171,7 @@ func checkSubscription(c *replicationv1.SubscriptionConfig) error {
 	case dest.GetKafkaSchemaChangeTopic() == dest.GetKafkaTopic() && dest.GetKafkaSingleTopic():
 		return fault.Invalid("job.dest_task.kafka_schema_change_topic", "is the topic of the rows: name another one")
 	}
-	if err := checkPlain(c.GetSrcTask()); err != nil {
-		return err
-	}
 	return checkNodes(c.GetFailover(), c.GetSrcTask().GetNodeId(), dest.GetNodeId())
-}
-
-// checkPlain refuses what is not applied to messages yet.
-func checkPlain(src *replicationv1.SourceTask) error {
-	m, err := mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb()))
-	if err == nil && !m.Plain() {
-		return fault.Invalid("job.src_task.replicate_do_db", "has renames, column lists or row filters, which are not applied to messages yet: leave them out")
-	}
-	return err
 }
 
 func maskedSubscription(c *replicationv1.SubscriptionConfig) *replicationv1.SubscriptionConfig {
