@@ -116,26 +116,13 @@ func (s *Subscriptions) row(config *replicationv1.SubscriptionConfig, incarnatio
 
 func (s *Subscriptions) readPasswords(config *replicationv1.SubscriptionConfig, before passwords) (passwords, error) {
 	words := passwords{source: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlPassword(), target: config.GetDestTask().GetKafkaPassword()}
-	for _, word := range []struct {
-		field  string
-		now    *string
-		before string
-	}{
-		{"job.src_task.mysql_connection_config.mysql_password", &words.source, before.source},
-		{"job.dest_task.kafka_password", &words.target, before.target},
-	} {
-		switch {
-		case *word.now == mask && before != passwords{}:
-			*word.now = word.before
-		case *word.now != "" && config.GetIsMysqlPasswordEncrypted():
-			plain, err := Decrypt(s.jobs.key, word.field, *word.now)
-			if err != nil {
-				return words, err
-			}
-			*word.now = plain
-		}
+	encrypted := config.GetIsMysqlPasswordEncrypted()
+	var err error
+	if words.source, err = s.jobs.readPassword("job.src_task.mysql_connection_config.mysql_password", words.source, before.source, encrypted); err != nil {
+		return words, err
 	}
-	return words, nil
+	words.target, err = s.jobs.readPassword("job.dest_task.kafka_password", words.target, before.target, encrypted)
+	return words, err
 }
 
 // completeSubscription fills in the defaults of the contract.
