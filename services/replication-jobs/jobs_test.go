@@ -242,7 +242,7 @@ func TestCreateRefuses(t *testing.T) {
 		"bad port":     {func(c *cfg) { c.DestTask.MysqlConnectionConfig.MysqlPort = 70000 }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.mysql_connection_config.mysql_port"},
 		"bad step":     {func(c *cfg) { c.TaskStepName = "half" }, codes.InvalidArgument, "INVALID_REQUEST", "job.task_step_name"},
 		"bad chunk":    {func(c *cfg) { c.SrcTask.ChunkSize = proto.Int32(0) }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.chunk_size"},
-		"reverse":      {func(c *cfg) { c.Reverse = true }, codes.InvalidArgument, "INVALID_REQUEST", "job.reverse"},
+		"reverse":      {func(c *cfg) { c.Reverse = true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.wait_on_job"},
 		"relay":        {func(c *cfg) { c.SrcTask.BinlogRelay = true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.binlog_relay"},
 		"gtid twice":   {func(c *cfg) { c.TaskStepName, c.SrcTask.Gtid, c.SrcTask.AutoGtid = "all", "0-1-2", true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.auto_gtid"},
 		"full + gtid":  {func(c *cfg) { c.SrcTask.Gtid = "0-1-2" }, codes.InvalidArgument, "INVALID_REQUEST", "job.task_step_name"},

@@ -144,9 +144,7 @@ func loadKey(path string) (job.Decrypter, error) {
 
 // forget removes a deleted job's progress from its target.
 func forget(ctx context.Context, target *replicationv1.MySQLConnection, jobID, incarnation string) error {
-	conn, err := mysql.Connect(ctx, mysql.Config{
-		Host: target.GetMysqlHost(), Port: uint16(target.GetMysqlPort()), User: target.GetMysqlUser(), Password: target.GetMysqlPassword(),
-	})
+	conn, err := mysql.Connect(ctx, mysql.ConfigOf(target))
 	if err != nil {
 		return err
 	}

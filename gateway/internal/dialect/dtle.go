@@ -108,7 +108,7 @@ var dtle = &Dialect{
 		},
 		Echo: wire.FieldSet(replication, "SourceTask.replicate_do_db", "SourceTask.replicate_ignore_db", "SchemaRule.tables"),
 		Omit: wire.FieldSet(replication, slices.Concat(
-			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "ListJobsResponse.next_page_token"},
+			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "MySQLConnection.mysql_ssl_mode", "MySQLConnection.mysql_ssl_ca", "ListJobsResponse.next_page_token"},
 			beyondContract("KafkaTask"), beyondContract("KafkaConnection"),
 		)...),
 		Hide: wire.FieldSet(auth, "LoginResponse.expire_time"),

@@ -82,6 +82,9 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Source, err = cfg.Source.Settled(ctx); err != nil {
+		return nil, err
+	}
 	if cfg.QueueBytes <= 0 {
 		cfg.QueueBytes = defaultQueueBytes
 	}
@@ -92,7 +95,11 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.assembler = newAssembler(cfg.Selection, max(cfg.QueueBytes/partsPerQueue, 1), s.deliver)
 	s.assembler.file = cfg.Start.File
-	settings := s.syncerConfig(cfg, id)
+	settings, err := s.syncerConfig(cfg, id)
+	if err != nil {
+		s.cancel(errClosed)
+		return nil, err
+	}
 	if cfg.Metadata {
 		s.assembler.shapes = shapes{}
 		settings.TableMapOptionalMetaDecodeFunc = nil
@@ -109,7 +116,8 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	return s, nil
 }
 
-func (s *Stream) syncerConfig(cfg Config, id uint32) replication.BinlogSyncerConfig {
+func (s *Stream) syncerConfig(cfg Config, id uint32) (replication.BinlogSyncerConfig, error) {
+	encryption, err := cfg.Source.TLS()
 	return replication.BinlogSyncerConfig{
 		ServerID: id, Flavor: cfg.Flavor.Name(),
 		Host: cfg.Source.Host, Port: cfg.Source.Port, User: cfg.Source.User, Password: cfg.Source.Password,
@@ -125,7 +133,8 @@ func (s *Stream) syncerConfig(cfg Config, id uint32) replication.BinlogSyncerCon
 		TableMapOptionalMetaDecodeFunc: func([]byte) error { return nil },
 		SynchronousEventHandler:        s,
 		EventCacheCount:                1,
-	}
+		TLSConfig:                      encryption,
+	}, err
 }
 
 func (s *Stream) start(cfg Config) (*replication.BinlogStreamer, error) {

@@ -80,7 +80,7 @@ func (r *run) open(ctx context.Context, start mysql.Position) (*binlog.Stream, e
 	}
 	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	return binlog.Open(ctx, binlog.Config{
-		Source: r.job.Source, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(),
+		Source: r.source.Config, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(),
 		Metadata: r.job.Subscription != nil, Logger: r.log,
 	})
 }

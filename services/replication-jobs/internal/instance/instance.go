@@ -43,6 +43,8 @@ type account interface {
 	GetMysqlUser() string
 	GetMysqlPassword() string
 	GetIsMysqlPasswordEncrypted() bool
+	GetMysqlSslMode() string
+	GetMysqlSslCa() string
 }
 
 // look connects to the instance that a request names and lets do read from it.
@@ -54,7 +56,13 @@ func (s *Service) look(ctx context.Context, r account, do func(c *mysql.Conn) er
 			return err
 		}
 	}
-	cfg := mysql.Config{Host: r.GetMysqlHost(), Port: uint16(r.GetMysqlPort()), User: r.GetMysqlUser(), Password: password}
+	cfg := mysql.Config{
+		Host: r.GetMysqlHost(), Port: uint16(r.GetMysqlPort()), User: r.GetMysqlUser(), Password: password,
+		SSL: mysql.SSL{Mode: mysql.SSLMode(r.GetMysqlSslMode()), CA: r.GetMysqlSslCa()},
+	}
+	if err := cfg.SSL.Check(); err != nil {
+		return fault.Invalid("mysql_ssl_ca", "%v", err)
+	}
 	// Signed-in people may make this server connect to anything it can reach: the log says who did.
 	s.log.Info("looking into an instance", zap.String("user", authn.FromContext(ctx).Name()), zap.String("instance", cfg.Addr()), zap.String("mysql_user", cfg.User))
 	ctx, cancel := context.WithTimeoutCause(ctx, timeLimit, errSlow)

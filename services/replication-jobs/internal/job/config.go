@@ -16,6 +16,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 // maxID is the longest full job id, in characters.
@@ -73,6 +74,9 @@ func check(c *replicationv1.JobConfig, jobType string) error {
 	if err := checkReverse(c); err != nil {
 		return err
 	}
+	if err := mysql.ConfigOf(to).SSL.Check(); err != nil {
+		return fault.Invalid("job.dest_task.mysql_connection_config.mysql_ssl_ca", "%v", err)
+	}
 	return checkNodes(c.GetFailover(), src.GetNodeId(), dest.GetNodeId())
 }
 
@@ -110,6 +114,9 @@ func checkCommon(c reading, jobType string) error {
 		return fault.Invalid("job.src_task.auto_gtid", "contradicts gtid: give one of them")
 	case c.GetTaskStepName() == stageFull && (src.GetGtid() != "" || src.GetAutoGtid()):
 		return fault.Invalid("job.task_step_name", "job_stage_full contradicts gtid and auto_gtid, which leave the full copy out")
+	}
+	if err := mysql.ConfigOf(src.GetMysqlConnectionConfig()).SSL.Check(); err != nil {
+		return fault.Invalid("job.src_task.mysql_connection_config.mysql_ssl_ca", "%v", err)
 	}
 	return checkRules(src)
 }

@@ -31,6 +31,8 @@ type forgetArgs struct {
 	Port        int32  `json:"port"`
 	User        string `json:"user"`
 	Password    []byte `json:"password"` // sealed
+	SSLMode     string `json:"ssl_mode,omitempty"`
+	SSLCA       string `json:"ssl_ca,omitempty"`
 }
 
 // Kind names the job in the queue's table.
@@ -49,6 +51,7 @@ func forgetLater(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j locked) e
 	_, err = queue.Insert(ctx, tx, forgetArgs{
 		JobID: j.ID, Incarnation: j.Incarnation,
 		Host: target.GetMysqlHost(), Port: target.GetMysqlPort(), User: target.GetMysqlUser(), Password: j.Target,
+		SSLMode: target.GetMysqlSslMode(), SSLCA: target.GetMysqlSslCa(),
 	}, &river.InsertOpts{ScheduledAt: time.Now().Add(forgetDelay)})
 	return err
 }
@@ -73,7 +76,9 @@ func (w *forgetWorker) Work(ctx context.Context, job *river.Job[forgetArgs]) err
 	if err != nil {
 		return fmt.Errorf("password of the target of deleted job %s: %w", a.JobID, err)
 	}
-	target := &replicationv1.MySQLConnection{MysqlHost: a.Host, MysqlPort: a.Port, MysqlUser: a.User, MysqlPassword: string(password)}
+	target := &replicationv1.MySQLConnection{
+		MysqlHost: a.Host, MysqlPort: a.Port, MysqlUser: a.User, MysqlPassword: string(password), MysqlSslMode: a.SSLMode, MysqlSslCa: a.SSLCA,
+	}
 	if err := w.forget(ctx, target, a.JobID, a.Incarnation); err != nil {
 		return fmt.Errorf("remove the traces of deleted job %s from %s: %w", a.JobID, a.Host, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
 )
 
 // imitation speaks MySQL's protocol up to the first statements of a session.
@@ -132,6 +133,7 @@ func TestAuthentication(t *testing.T) {
 				secure = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
 			s, cfg := imitate(t, tc.version, tc.method, tc.userMethod, secure)
+			cfg.SSL.Mode = mysql.SSLDisabled
 			for range 2 { // caching_sha2_password: by the public key first, by the hash then
 				c, err := mysql.Connect(t.Context(), cfg)
 				require.NoError(t, err)
@@ -152,6 +154,28 @@ func TestAuthentication(t *testing.T) {
 			require.NotContains(t, s.traffic.String(), plainPassword)
 			require.NotContains(t, s.traffic.String(), cfg.Password)
 		})
+	}
+}
+
+// TestEncryptedAuthentication logs in through TLS, where the methods send the password as it is.
+func TestEncryptedAuthentication(t *testing.T) {
+	t.Parallel()
+	ours := mysqltest.NewAuthority(t)
+	for _, method := range []string{gomysql.AUTH_NATIVE_PASSWORD, gomysql.AUTH_CACHING_SHA2_PASSWORD, gomysql.AUTH_SHA256_PASSWORD} {
+		s, cfg := imitate(t, "8.4.3", method, method, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ours.Pair(t, "localhost")}})
+		cfg.Host, cfg.SSL = "localhost", mysql.SSL{Mode: mysql.SSLVerifyIdentity, CA: ours.PEM()}
+		for range 2 {
+			c, err := mysql.Connect(t.Context(), cfg)
+			require.NoError(t, err, method)
+			require.NoError(t, c.Close())
+		}
+		cfg.Password = "wrong-secret"
+		_, err := mysql.Connect(t.Context(), cfg)
+		require.ErrorContains(t, err, `refuses user "repl"`, method)
+		s.mu.Lock()
+		require.NotContains(t, s.traffic.String(), plainPassword)
+		require.NotContains(t, s.traffic.String(), plainUser)
+		s.mu.Unlock()
 	}
 }
 

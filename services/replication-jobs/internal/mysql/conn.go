@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -25,6 +26,7 @@ type Config struct {
 	Port     uint16
 	User     string
 	Password string
+	SSL      SSL
 }
 
 // Addr returns host:port, fit for messages: it holds no secret.
@@ -39,6 +41,8 @@ type Conn struct {
 	Version string
 	// MaxAllowedPacket is the largest statement in bytes that the server takes.
 	MaxAllowedPacket int
+	// Config is how the session was opened, with what was preferred as it was chosen: "required" or "disabled".
+	Config Config
 
 	ctx    context.Context //nolint:containedctx // the session ends with it; see Connect
 	socket net.Conn
@@ -49,7 +53,39 @@ type Conn struct {
 // ctx ends the socket is closed and the statement under way fails with the cause of ctx. There is no read timeout, because
 // a statement of hours (an ALTER TABLE) is legitimate; a vanished peer is found by TCP keepalive.
 func Connect(ctx context.Context, cfg Config) (*Conn, error) {
-	c := &Conn{ctx: ctx}
+	if cfg.SSL.Mode != "" && cfg.SSL.Mode != SSLPreferred {
+		return connect(ctx, cfg)
+	}
+	cfg.SSL.Mode = SSLRequired
+	c, err := connect(ctx, cfg)
+	if err != nil && strings.Contains(err.Error(), withoutTLS) {
+		cfg.SSL.Mode = SSLDisabled
+		return connect(ctx, cfg)
+	}
+	return c, err
+}
+
+// Settled returns the configuration with what is preferred as the server has it, which it asks unless that is settled.
+func (c Config) Settled(ctx context.Context) (Config, error) {
+	if c.SSL.Mode != "" && c.SSL.Mode != SSLPreferred {
+		return c, nil
+	}
+	conn, err := Connect(ctx, c)
+	if err != nil {
+		return c, err
+	}
+	return conn.Config, conn.Close()
+}
+
+// withoutTLS is what the driver says of a server that offers no encryption; it has no error of its own for that.
+const withoutTLS = "does not support TLS"
+
+func connect(ctx context.Context, cfg Config) (*Conn, error) {
+	encryption, err := cfg.TLS()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{ctx: ctx, Config: cfg}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: dialTimeout}
 		socket, err := d.DialContext(ctx, network, address)
@@ -62,6 +98,9 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 	inner, err := client.ConnectWithDialer(ctx, "", cfg.Addr(), cfg.User, cfg.Password, "", dial, func(o *client.Conn) error {
 		if err := o.SetCapability(gomysql.CLIENT_FOUND_ROWS); err != nil {
 			return err
+		}
+		if encryption != nil {
+			o.SetTLSConfig(encryption)
 		}
 		return o.SetCollation("utf8mb4_general_ci")
 	})

@@ -106,7 +106,7 @@ func explainConnect(cfg Config, err error) error {
 	case code == gomysql.ER_CON_COUNT_ERROR:
 		return &Error{Sentence: cfg.Addr() + " has no connection left: raise max_connections or close others", Err: err}
 	case code == secureTransportRequired:
-		return &Error{Sentence: fmt.Sprintf("%s wants TLS, which jobs do not use: let user %q log in without it (require_secure_transport, REQUIRE NONE)", cfg.Addr(), cfg.User), Permanent: true, Err: err}
+		return &Error{Sentence: fmt.Sprintf("%s wants TLS of user %q: set mysql_ssl_mode to required, or to a mode that verifies", cfg.Addr(), cfg.User), Permanent: true, Err: err}
 	case errors.As(err, &dns):
 		return &Error{Sentence: fmt.Sprintf("host %q is unknown: check its name", cfg.Host), Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -32,7 +32,7 @@ func jobOf(a *replicationv1.Assignment) engine.Job {
 	src, dest := c.GetSrcTask(), c.GetDestTask()
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
-		Source: instance(src.GetMysqlConnectionConfig()), Target: instance(dest.GetMysqlConnectionConfig()),
+		Source: mysql.ConfigOf(src.GetMysqlConnectionConfig()), Target: mysql.ConfigOf(dest.GetMysqlConnectionConfig()),
 		Do: mapping.Rules(src.GetReplicateDoDb()), Ignore: mapping.Rules(src.GetReplicateIgnoreDb()),
 		Decisions: decisionsOf(a), StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize:       int(src.GetChunkSize()),
@@ -53,7 +53,7 @@ func subscriptionOf(a *replicationv1.Assignment) engine.Job {
 	brokers.MaxMessage = cmp.Or(int(dest.GetKafkaMaxMessageBytes()), defaultMaxMessage)
 	return engine.Job{
 		ID: c.GetJobId(), Incarnation: a.GetIncarnation(), Epoch: a.GetEpoch(), Step: c.GetTaskStepName(),
-		Source: instance(src.GetMysqlConnectionConfig()), Do: mapping.Rules(src.GetReplicateDoDb()), Ignore: mapping.Rules(src.GetReplicateIgnoreDb()),
+		Source: mysql.ConfigOf(src.GetMysqlConnectionConfig()), Do: mapping.Rules(src.GetReplicateDoDb()), Ignore: mapping.Rules(src.GetReplicateIgnoreDb()),
 		StartGTID: src.GetGtid(), AutoGTID: src.GetAutoGtid(),
 		ChunkSize: int(src.GetChunkSize()), QueueSize: int(src.GetReplChanBufferSize()),
 		Subscription: &engine.Subscription{
@@ -65,8 +65,4 @@ func subscriptionOf(a *replicationv1.Assignment) engine.Job {
 			GroupTimeout: time.Duration(dest.GetMessageGroupTimeout()) * time.Millisecond,
 		},
 	}
-}
-
-func instance(c *replicationv1.MySQLConnection) mysql.Config {
-	return mysql.Config{Host: c.GetMysqlHost(), Port: uint16(c.GetMysqlPort()), User: c.GetMysqlUser(), Password: c.GetMysqlPassword()}
 }

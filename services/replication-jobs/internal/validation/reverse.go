@@ -20,7 +20,7 @@ func CheckReverse(ctx context.Context, c *replicationv1.JobConfig) error {
 		return err
 	}
 	report, err := Run(ctx, Job{
-		Source: plain(src.GetMysqlConnectionConfig()), Target: plain(dest.GetMysqlConnectionConfig()), Mapping: rules, Follows: true, NeedsGTID: true,
+		Source: mysql.ConfigOf(src.GetMysqlConnectionConfig()), Target: mysql.ConfigOf(dest.GetMysqlConnectionConfig()), Mapping: rules, Follows: true, NeedsGTID: true,
 	})
 	if err != nil {
 		return err
@@ -43,8 +43,4 @@ func CheckReverse(ctx context.Context, c *replicationv1.JobConfig) error {
 		}
 	}
 	return nil
-}
-
-func plain(i *replicationv1.MySQLConnection) mysql.Config {
-	return mysql.Config{Host: i.GetMysqlHost(), Port: uint16(i.GetMysqlPort()), User: i.GetMysqlUser(), Password: i.GetMysqlPassword()}
 }

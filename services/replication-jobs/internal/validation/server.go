@@ -90,7 +90,7 @@ func (s *Service) instance(c *replicationv1.JobConfig, task string, i *replicati
 			return mysql.Config{}, err
 		}
 	}
-	cfg := plain(i)
+	cfg := mysql.ConfigOf(i)
 	cfg.Password = password
 	return cfg, nil
 }

@@ -406,6 +406,11 @@ type MySQLConnection struct {
 	MysqlUser string `protobuf:"bytes,3,opt,name=mysql_user,json=mysqlUser,proto3" json:"mysql_user,omitempty"`
 	// Its password; "*" in every answer.
 	MysqlPassword string `protobuf:"bytes,4,opt,name=mysql_password,json=mysqlPassword,proto3" json:"mysql_password,omitempty"`
+	// Encryption of connections: "preferred" (as "", where the server offers it), "disabled", "required", "verify-ca" (with a certificate of a
+	// trusted authority) or "verify-identity" (and for this host name).
+	MysqlSslMode string `protobuf:"bytes,5,opt,name=mysql_ssl_mode,json=mysqlSslMode,proto3" json:"mysql_ssl_mode,omitempty"`
+	// Certificates (PEM) of the authorities to trust; "" for those of the system. Only with a mode that verifies.
+	MysqlSslCa    string `protobuf:"bytes,6,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +469,20 @@ func (x *MySQLConnection) GetMysqlUser() string {
 func (x *MySQLConnection) GetMysqlPassword() string {
 	if x != nil {
 		return x.MysqlPassword
+	}
+	return ""
+}
+
+func (x *MySQLConnection) GetMysqlSslMode() string {
+	if x != nil {
+		return x.MysqlSslMode
+	}
+	return ""
+}
+
+func (x *MySQLConnection) GetMysqlSslCa() string {
+	if x != nil {
+		return x.MysqlSslCa
 	}
 	return ""
 }
@@ -674,7 +693,7 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x15use_my_sql_dependency\x18\x05 \x01(\bR\x12useMySqlDependency\x12H\n" +
 	"\x17dependency_history_size\x18\x06 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00H\x01R\x15dependencyHistorySize\x88\x01\x01B\x13\n" +
 	"\x11_parallel_workersB\x1a\n" +
-	"\x18_dependency_history_size\"\xd4\x01\n" +
+	"\x18_dependency_history_size\"\xeb\x02\n" +
 	"\x0fMySQLConnection\x124\n" +
 	"\n" +
 	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
@@ -683,7 +702,10 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"mysql_user\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tmysqlUser\x124\n" +
-	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\"\xf1\x01\n" +
+	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\x12h\n" +
+	"\x0emysql_ssl_mode\x18\x05 \x01(\tBB\xbaH?r=R\x00R\tpreferredR\bdisabledR\brequiredR\tverify-caR\x0fverify-identityR\fmysqlSslMode\x12+\n" +
+	"\fmysql_ssl_ca\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
+	"mysqlSslCa\"\xf1\x01\n" +
 	"\n" +
 	"SchemaRule\x12*\n" +
 	"\ftable_schema\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\vtableSchema\x126\n" +

@@ -39,8 +39,13 @@ type ListSchemasRequest struct {
 	MysqlCharacterSet string `protobuf:"bytes,5,opt,name=mysql_character_set,json=mysqlCharacterSet,proto3" json:"mysql_character_set,omitempty"`
 	// True: the password is RSA (PKCS#1 v1.5) then base64.
 	IsMysqlPasswordEncrypted bool `protobuf:"varint,6,opt,name=is_mysql_password_encrypted,json=isMysqlPasswordEncrypted,proto3" json:"is_mysql_password_encrypted,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// Encryption of connections: "preferred" (as "", where the server offers it), "disabled", "required", "verify-ca" (with a certificate of a
+	// trusted authority) or "verify-identity" (and for this host name).
+	MysqlSslMode string `protobuf:"bytes,20,opt,name=mysql_ssl_mode,json=mysqlSslMode,proto3" json:"mysql_ssl_mode,omitempty"`
+	// Certificates (PEM) of the authorities to trust; "" for those of the system. Only with a mode that verifies.
+	MysqlSslCa    string `protobuf:"bytes,21,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListSchemasRequest) Reset() {
@@ -113,6 +118,20 @@ func (x *ListSchemasRequest) GetIsMysqlPasswordEncrypted() bool {
 		return x.IsMysqlPasswordEncrypted
 	}
 	return false
+}
+
+func (x *ListSchemasRequest) GetMysqlSslMode() string {
+	if x != nil {
+		return x.MysqlSslMode
+	}
+	return ""
+}
+
+func (x *ListSchemasRequest) GetMysqlSslCa() string {
+	if x != nil {
+		return x.MysqlSslCa
+	}
+	return ""
 }
 
 // The schemas, by name.
@@ -281,8 +300,13 @@ type ListColumnsRequest struct {
 	MysqlCharacterSet string `protobuf:"bytes,7,opt,name=mysql_character_set,json=mysqlCharacterSet,proto3" json:"mysql_character_set,omitempty"`
 	// True: the password is RSA (PKCS#1 v1.5) then base64.
 	IsMysqlPasswordEncrypted bool `protobuf:"varint,8,opt,name=is_mysql_password_encrypted,json=isMysqlPasswordEncrypted,proto3" json:"is_mysql_password_encrypted,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// Encryption of connections: "preferred" (as "", where the server offers it), "disabled", "required", "verify-ca" (with a certificate of a
+	// trusted authority) or "verify-identity" (and for this host name).
+	MysqlSslMode string `protobuf:"bytes,20,opt,name=mysql_ssl_mode,json=mysqlSslMode,proto3" json:"mysql_ssl_mode,omitempty"`
+	// Certificates (PEM) of the authorities to trust; "" for those of the system. Only with a mode that verifies.
+	MysqlSslCa    string `protobuf:"bytes,21,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListColumnsRequest) Reset() {
@@ -371,6 +395,20 @@ func (x *ListColumnsRequest) GetIsMysqlPasswordEncrypted() bool {
 	return false
 }
 
+func (x *ListColumnsRequest) GetMysqlSslMode() string {
+	if x != nil {
+		return x.MysqlSslMode
+	}
+	return ""
+}
+
+func (x *ListColumnsRequest) GetMysqlSslCa() string {
+	if x != nil {
+		return x.MysqlSslCa
+	}
+	return ""
+}
+
 // The columns, in table order.
 type ListColumnsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -430,8 +468,13 @@ type CheckConnectionRequest struct {
 	MysqlPassword string `protobuf:"bytes,4,opt,name=mysql_password,json=mysqlPassword,proto3" json:"mysql_password,omitempty"`
 	// True: the password is RSA (PKCS#1 v1.5) then base64.
 	IsMysqlPasswordEncrypted bool `protobuf:"varint,5,opt,name=is_mysql_password_encrypted,json=isMysqlPasswordEncrypted,proto3" json:"is_mysql_password_encrypted,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// Encryption of connections: "preferred" (as "", where the server offers it), "disabled", "required", "verify-ca" (with a certificate of a
+	// trusted authority) or "verify-identity" (and for this host name).
+	MysqlSslMode string `protobuf:"bytes,20,opt,name=mysql_ssl_mode,json=mysqlSslMode,proto3" json:"mysql_ssl_mode,omitempty"`
+	// Certificates (PEM) of the authorities to trust; "" for those of the system. Only with a mode that verifies.
+	MysqlSslCa    string `protobuf:"bytes,21,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckConnectionRequest) Reset() {
@@ -499,6 +542,20 @@ func (x *CheckConnectionRequest) GetIsMysqlPasswordEncrypted() bool {
 	return false
 }
 
+func (x *CheckConnectionRequest) GetMysqlSslMode() string {
+	if x != nil {
+		return x.MysqlSslMode
+	}
+	return ""
+}
+
+func (x *CheckConnectionRequest) GetMysqlSslCa() string {
+	if x != nil {
+		return x.MysqlSslCa
+	}
+	return ""
+}
+
 // How the try ended.
 type CheckConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -549,7 +606,7 @@ var File_opsdeck_replication_v1_mysql_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\n" +
-	"\"opsdeck/replication/v1/mysql.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xe0\x02\n" +
+	"\"opsdeck/replication/v1/mysql.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1eopsdeck/access/v1/access.proto\"\xf7\x03\n" +
 	"\x12ListSchemasRequest\x124\n" +
 	"\n" +
 	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
@@ -560,7 +617,10 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tmysqlUser\x124\n" +
 	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\x12H\n" +
 	"\x13mysql_character_set\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,32}$R\x11mysqlCharacterSet\x12=\n" +
-	"\x1bis_mysql_password_encrypted\x18\x06 \x01(\bR\x18isMysqlPasswordEncrypted\"O\n" +
+	"\x1bis_mysql_password_encrypted\x18\x06 \x01(\bR\x18isMysqlPasswordEncrypted\x12h\n" +
+	"\x0emysql_ssl_mode\x18\x14 \x01(\tBB\xbaH?r=R\x00R\tpreferredR\bdisabledR\brequiredR\tverify-caR\x0fverify-identityR\fmysqlSslMode\x12+\n" +
+	"\fmysql_ssl_ca\x18\x15 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
+	"mysqlSslCa\"O\n" +
 	"\x13ListSchemasResponse\x128\n" +
 	"\aschemas\x18\x01 \x03(\v2\x1e.opsdeck.replication.v1.SchemaR\aschemas\"f\n" +
 	"\x06Schema\x12\x1f\n" +
@@ -569,7 +629,7 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\x06tables\x18\x02 \x03(\v2#.opsdeck.replication.v1.SchemaTableR\x06Tables\",\n" +
 	"\vSchemaTable\x12\x1d\n" +
 	"\n" +
-	"table_name\x18\x01 \x01(\tR\ttableName\"\xba\x03\n" +
+	"table_name\x18\x01 \x01(\tR\ttableName\"\xd1\x04\n" +
 	"\x12ListColumnsRequest\x124\n" +
 	"\n" +
 	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
@@ -583,9 +643,12 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"\vmysql_table\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"mysqlTable\x12H\n" +
 	"\x13mysql_character_set\x18\a \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,32}$R\x11mysqlCharacterSet\x12=\n" +
-	"\x1bis_mysql_password_encrypted\x18\b \x01(\bR\x18isMysqlPasswordEncrypted\"/\n" +
+	"\x1bis_mysql_password_encrypted\x18\b \x01(\bR\x18isMysqlPasswordEncrypted\x12h\n" +
+	"\x0emysql_ssl_mode\x18\x14 \x01(\tBB\xbaH?r=R\x00R\tpreferredR\bdisabledR\brequiredR\tverify-caR\x0fverify-identityR\fmysqlSslMode\x12+\n" +
+	"\fmysql_ssl_ca\x18\x15 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
+	"mysqlSslCa\"/\n" +
 	"\x13ListColumnsResponse\x12\x18\n" +
-	"\acolumns\x18\x01 \x03(\tR\acolumns\"\x9a\x02\n" +
+	"\acolumns\x18\x01 \x03(\tR\acolumns\"\xb1\x03\n" +
 	"\x16CheckConnectionRequest\x124\n" +
 	"\n" +
 	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
@@ -595,7 +658,10 @@ const file_opsdeck_replication_v1_mysql_proto_rawDesc = "" +
 	"mysql_user\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tmysqlUser\x124\n" +
 	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\x12=\n" +
-	"\x1bis_mysql_password_encrypted\x18\x05 \x01(\bR\x18isMysqlPasswordEncrypted\"3\n" +
+	"\x1bis_mysql_password_encrypted\x18\x05 \x01(\bR\x18isMysqlPasswordEncrypted\x12h\n" +
+	"\x0emysql_ssl_mode\x18\x14 \x01(\tBB\xbaH?r=R\x00R\tpreferredR\bdisabledR\brequiredR\tverify-caR\x0fverify-identityR\fmysqlSslMode\x12+\n" +
+	"\fmysql_ssl_ca\x18\x15 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
+	"mysqlSslCa\"3\n" +
 	"\x17CheckConnectionResponse\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage2\xc4\x03\n" +
 	"\fMySQLService\x12\x87\x01\n" +
