@@ -20,7 +20,7 @@ import (
 // byHand changes a set on the server behind the service's back.
 func (g *stage) byHand(t testing.TB, before, after *rrset.Set) {
 	t.Helper()
-	require.NoError(t, g.driver.Apply(t.Context(), g.zone, []rrset.Change{{Before: before, After: after}}))
+	require.NoError(t, g.driver.Apply(t.Context(), g.zone, true, []rrset.Change{{Before: before, After: after}}))
 }
 
 func set(name, typ string, ttl uint32, values ...string) *rrset.Set {

@@ -107,7 +107,7 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	nodes := wake.New(svc.Bus, svc.Log)
 	placements := placement.NewService(svc.Pool, queue, svc.Sealer, nodes, placement.Config{Lease: cfg.Lease, Interval: cfg.Interval}, svc.Log)
-	jobService := job.NewService(svc.Pool, queue, svc.Sealer, key, nodes)
+	jobService := job.NewService(svc.Pool, queue, svc.Sealer, key, validation.CheckReverse, nodes)
 	replicationv1.RegisterJobServiceServer(server, jobService)
 	replicationv1.RegisterSubscriptionServiceServer(server, job.NewSubscriptions(jobService))
 	replicationv1.RegisterLogServiceServer(server, loglevel.NewService(svc.Bus, svc.Log))

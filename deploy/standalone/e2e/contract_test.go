@@ -240,14 +240,112 @@ func (s *stage) playJobs(t *testing.T, jobType string) {
 	require.Equal(t, "platform:admin", job["user"])
 	require.Equal(t, []any{"127.0.0.1"}, job["src_addr_list"])
 	requireTime(t, job["job_create_time"])
-	for _, order := range []string{"pause", "resume", "delete"} {
+	for _, order := range []string{"pause", "resume"} {
 		s.play(t, prefix+order, nil)
 	}
+	s.playUpdate(t, prefix)
+	s.playReverse(t, jobType)
+	s.play(t, prefix+"delete", nil)
+	s.play(t, prefix+"delete", object{"job_id": "reverse-demo-" + jobType})
+	s.playLater(t, jobType)
 	var left struct {
 		Jobs []any `json:"jobs"`
 	}
 	s.ok(t, apitest.HTTP{Method: "GET", Path: "/v2/jobs/" + jobType}, &left)
 	require.Equal(t, []any{}, left.Jobs, "[] when there is none")
+}
+
+// playUpdate gives the job the settings of the document, and then its task back.
+func (s *stage) playUpdate(t *testing.T, prefix string) {
+	t.Helper()
+	documented, updated := s.play(t, prefix+"update", nil)
+	wanted := s.here(t, documented).(object)
+	wanted["eval_create_index"], wanted["job_modify_index"] = "$number", "$number"
+	require.Empty(t, apitest.SameValue(wanted, updated), "field for field")
+	answer := s.send(t, readExample(t, prefix+"update"), object{"task_step_name": "job_stage_incr"})
+	require.Equal(t, http.StatusOK, answer.Status, "%s", answer.Body)
+}
+
+// playLater creates the job in the shape of dtle 4, and is answered in that of the document.
+func (s *stage) playLater(t *testing.T, jobType string) {
+	t.Helper()
+	connection := func(d *database) object {
+		return object{
+			"host": "127.0.0.1", "port": d.Port(), "user": d.User(), "password": s.encrypt(t, d.Password()), "service_name": "", "database_type": "MySQL",
+		}
+	}
+	var created struct {
+		Job struct {
+			Source struct {
+				AutoGTID   bool   `json:"auto_gtid"`
+				Connection object `json:"mysql_connection_config"`
+			} `json:"src_task"`
+			Target struct {
+				Workers int `json:"parallel_workers"`
+			} `json:"dest_task"`
+		} `json:"job"`
+	}
+	s.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/job/" + jobType + "/create", JSON: object{
+		"job_id": "later", "task_step_name": "job_stage_incr", "is_password_encrypted": true,
+		"src_task": object{
+			"task_name": "src", "connection_config": connection(s.source), "oracle_src_task_config": nil,
+			"mysql_src_task_config": object{"auto_gtid": true, "two_way_sync": false}, "replicate_do_db": []any{object{"table_schema": "demo"}},
+		},
+		"dest_task": object{
+			"task_name": "dest", "database_type": "MySQL", "connection_config": connection(s.target), "mysql_dest_task_config": object{"parallel_workers": 3},
+		},
+	}}, &created)
+	require.True(t, created.Job.Source.AutoGTID)
+	require.Equal(t, 3, created.Job.Target.Workers)
+	require.Equal(t, "*", created.Job.Source.Connection["mysql_password"])
+	id := "later-" + jobType
+	await(t, patience, "it to run", func(context.Context) error {
+		var d detail
+		s.ok(t, apitest.HTTP{Method: "GET", Path: "/v2/job/" + jobType + "/detail", Query: map[string]string{"job_id": id}}, &d)
+		if d.status() != "running" {
+			return fmt.Errorf("it is %s; events: %q", d.status(), d.messages())
+		}
+		return nil
+	})
+	s.play(t, "replication."+jobType+".delete", object{"job_id": id})
+}
+
+// playReverse lets the job in the other direction take over.
+func (s *stage) playReverse(t *testing.T, jobType string) {
+	t.Helper()
+	prefix := "replication." + jobType + "."
+	accounts := object{
+		"src_user": s.target.User(), "src_pwd": s.encrypt(t, s.target.Password()),
+		"dest_user": s.source.User(), "dst_pwd": s.encrypt(t, s.source.Password()), "is_mysql_password_encrypted": true,
+	}
+	s.play(t, prefix+"reverse", object{"reverse_config": accounts})
+	back := object{"job_id": "reverse-demo-" + jobType}
+	status := func(members object) string {
+		var d detail
+		require.NoError(t, json.Unmarshal(s.send(t, readExample(t, prefix+"detail"), members).Body, &d))
+		return d.status()
+	}
+	require.Equal(t, "reverse-init", status(back))
+	await(t, patience, "the job to follow its source", func(context.Context) error {
+		if answer := s.send(t, readExample(t, prefix+"reverse_start"), nil); answer.Status != http.StatusOK {
+			return fmt.Errorf("%s", answer.Body)
+		}
+		return nil
+	})
+	await(t, patience, "the reverse job to take over", func(context.Context) error {
+		if now := [2]string{status(nil), status(back)}; now != [2]string{"finished", "running"} {
+			return fmt.Errorf("they are %v", now)
+		}
+		return nil
+	})
+	s.target.exec(t, "INSERT INTO demo.demo_tbl VALUES (99)")
+	await(t, patience, "a row to come back", func(ctx context.Context) error {
+		return s.source.wants(ctx, 1, "SELECT COUNT(*) FROM demo.demo_tbl WHERE id = 99")
+	})
+	s.target.exec(t, "DELETE FROM demo.demo_tbl WHERE id = 99")
+	await(t, patience, "its end to come back", func(ctx context.Context) error {
+		return s.source.wants(ctx, 0, "SELECT COUNT(*) FROM demo.demo_tbl WHERE id = 99")
+	})
 }
 
 // awaitPlaced waits until both tasks of the job have figures, and returns the job's detail.

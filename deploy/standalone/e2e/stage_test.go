@@ -51,6 +51,7 @@ func newStage(t *testing.T) *stage {
 		"CREATE DATABASE db1", "CREATE TABLE db1.tb1 (id INT PRIMARY KEY, c_bit_1 BIT(1))",
 		"CREATE DATABASE dbtest", "CREATE VIEW dbtest.seen AS SELECT id FROM db1.tb1", "CREATE DATABASE test",
 		"CREATE DATABASE demo", "CREATE TABLE demo.demo_tbl (id INT PRIMARY KEY)", "INSERT INTO demo.demo_tbl VALUES (1), (2)")
+	s.target.exec(t, "CREATE DATABASE demo", "CREATE TABLE demo.demo_tbl (id INT PRIMARY KEY)", "INSERT INTO demo.demo_tbl VALUES (1), (2)")
 	node := s.node(t)
 	s.values = strings.NewReplacer(
 		"10.186.63.18:9092", s.broker, "10.186.63.18", "127.0.0.1", "33061", fmt.Sprint(s.source.Port()), "33062", fmt.Sprint(s.target.Port()),

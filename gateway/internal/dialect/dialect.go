@@ -34,6 +34,7 @@ type Dialect struct {
 	aliases   map[string]string                  // query parameters with a second name
 	fields    map[protoreflect.FullName]fields   // of RPCs whose body has more than one spelling
 	names     wire.Names                         // second names of the fields of messages, wherever a body has them
+	shape     wire.Shape                         // another shape of requests
 	detours   map[string]Detour                  // by the route whose address the documents give to two RPCs
 	questions map[string]string                  // paths of POSTs that GET asks as well, each with the query parameter that may hold the body
 	paged     bool                               // lists have numbered pages
@@ -105,7 +106,7 @@ func (d *Dialect) Encodings(rpc protoreflect.FullName) Encoding {
 func (d *Dialect) Request(r *route.Route) wire.Request {
 	own := d.fields[r.RPC.FullName()]
 	request := wire.Request{
-		Reserved: r.Variables, Aliases: own.aliases, Names: d.names, Mirrors: d.Rules().Mirrors, Single: own.single,
+		Reserved: r.Variables, Aliases: own.aliases, Names: d.names, Mirrors: d.Rules().Mirrors, Shape: d.shape, Single: own.single,
 		Partial: r.Method == http.MethodPatch,
 	}
 	if r.Body != "*" {

@@ -29,20 +29,52 @@ func beyondContract(message string) []string {
 	return fields
 }
 
+// encrypted4 is the other name of what says that passwords are encrypted.
+var encrypted4 = map[string]string{"is_password_encrypted": "is_mysql_password_encrypted"} //nolint:gosec // names of fields
+
+// dtle4 is the shape of jobs in dtle 4: names without "mysql", and what one kind of database has in an object of its own. What only other
+// databases than MySQL need is taken when it says nothing.
+var dtle4 = wire.Shape{
+	Names: wire.Names{
+		replication + ".JobConfig":           encrypted4,
+		replication + ".JobConfigToValidate": encrypted4,
+		replication + ".SubscriptionConfig":  encrypted4,
+		replication + ".SourceTask":          {"connection_config": "mysql_connection_config"},
+		replication + ".DestTask":            {"connection_config": "mysql_connection_config"},
+		replication + ".MySQLConnection":     {"host": "mysql_host", "port": "mysql_port", "user": "mysql_user", "password": "mysql_password"},
+	},
+	Inline: map[protoreflect.FullName][]string{
+		replication + ".SourceTask": {"mysql_src_task_config"},
+		replication + ".DestTask":   {"mysql_dest_task_config"},
+	},
+	Fixed: map[protoreflect.FullName]map[string][]string{
+		replication + ".SourceTask": {
+			"oracle_src_task_config": nil, "sql_filter": {`[]`}, "expand_syntax_support": {`false`}, "dump_entry_limit": {`0`},
+			"two_way_sync": {`false`}, "two_way_sync_gtid": {`""`},
+		},
+		replication + ".DestTask": {
+			"database_type": {`"MySQL"`, `""`}, "bulk_insert1": {`0`}, "bulk_insert2": {`0`}, "retry_tx_limit": {`0`}, "set_gtid_next": {`false`},
+		},
+		replication + ".MySQLConnection": {"database_type": {`"MySQL"`, `""`}, "service_name": {`""`}},
+		replication + ".TableRule":       {"column_map_to": {`[]`}},
+	},
+}
+
 // dtle is the dialect of contract 000: payload and message side by side in one object, errors as an HTTP status and a message.
 var dtle = &Dialect{
 	Name:     "dtle",
 	prefixes: []string{"/v2"},
 	caller:   header("Bearer"),
 	encodings: map[protoreflect.FullName]Encoding{
-		auth + ".SessionService.CreateCaptcha":  JSON | Form | Query,
-		auth + ".SessionService.Login":          JSON | Form,
-		auth + ".UserService.DeleteUser":        JSON | Form | Query,
-		auth + ".RoleService.DeleteRole":        JSON | Form | Query,
-		replication + ".JobService.PauseJob":    JSON | Form | Query,
-		replication + ".JobService.ResumeJob":   JSON | Form | Query,
-		replication + ".JobService.DeleteJob":   JSON | Form | Query,
-		replication + ".LogService.SetLogLevel": JSON | Form | Query,
+		auth + ".SessionService.CreateCaptcha":      JSON | Form | Query,
+		auth + ".SessionService.Login":              JSON | Form,
+		auth + ".UserService.DeleteUser":            JSON | Form | Query,
+		auth + ".RoleService.DeleteRole":            JSON | Form | Query,
+		replication + ".JobService.PauseJob":        JSON | Form | Query,
+		replication + ".JobService.ResumeJob":       JSON | Form | Query,
+		replication + ".JobService.DeleteJob":       JSON | Form | Query,
+		replication + ".JobService.StartReverseJob": JSON | Form | Query,
+		replication + ".LogService.SetLogLevel":     JSON | Form | Query,
 	},
 	wrappers: []string{"migration_job_config", "sync_job_config", "subscription_job_config", "job_config"},
 	aliases:  map[string]string{"filter_job_id": "filter_job_name"},
@@ -57,6 +89,7 @@ var dtle = &Dialect{
 		auth + ".RoleService.DeleteRole":               {aliases: map[string]string{"username": "name"}},
 		replication + ".ValidationService.ValidateJob": {aliases: map[string]string{"job_name": "job_id"}},
 	},
+	shape:     dtle4,
 	questions: map[string]string{"/v2/validation/job": "job_config"},
 	detours: map[string]Detour{
 		"POST /v2/user/create": {"POST /v2/role/create", isRole},

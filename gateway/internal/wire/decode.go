@@ -44,7 +44,11 @@ const (
 
 // message reads the members of an object whose opening brace has been read.
 func (d *decoder) message(m protoreflect.Message, path string) error {
-	seen := map[protoreflect.FieldNumber]spelling{}
+	return d.members(m, path, map[protoreflect.FieldNumber]spelling{})
+}
+
+// members reads members of a message, of which some may have been seen.
+func (d *decoder) members(m protoreflect.Message, path string, seen map[protoreflect.FieldNumber]spelling) error {
 	for first := true; d.tokens.More(); first = false {
 		name := d.next().(string)
 		at := join(path, name)
@@ -53,6 +57,11 @@ func (d *decoder) message(m protoreflect.Message, path string) error {
 		}
 		field, spelled := d.find(m.Descriptor(), name, path)
 		if field == nil {
+			if ok, err := d.shaped(m, name, path, seen); ok && err == nil {
+				continue
+			} else if err != nil {
+				return err
+			}
 			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
 		switch before := seen[field.Number()]; {
@@ -94,6 +103,9 @@ func (d *decoder) find(message protoreflect.MessageDescriptor, name, path string
 		return field, mirrored
 	}
 	if known, ok := d.request.Names[message.FullName()][name]; ok {
+		return find(fields, known), canonical
+	}
+	if known, ok := d.request.Shape.Names[message.FullName()][name]; ok {
 		return find(fields, known), canonical
 	}
 	if path == "" {

@@ -23,6 +23,7 @@ type Request struct {
 	Aliases map[string]string
 	Names   Names   // second names at any depth
 	Mirrors Mirrors // fields that have two names
+	Shape   Shape   // another shape that the body may have
 	// Single says that a text in the place of a list of texts of the top level is its only element, and so is an object in the
 	// place of a body that is a list.
 	Single bool

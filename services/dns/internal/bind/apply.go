@@ -21,7 +21,7 @@ const (
 )
 
 // Apply implements nameserver.Driver; see Driver for changes that are larger than one update.
-func (d *Driver) Apply(ctx context.Context, zone string, changes []rrset.Change) error {
+func (d *Driver) Apply(ctx context.Context, zone string, _ bool, changes []rrset.Change) error {
 	changes = slices.DeleteFunc(slices.Clone(changes), func(c rrset.Change) bool {
 		return c.Before.Live().Equal(c.After.Live()) // only disabled records differ
 	})

@@ -79,7 +79,7 @@ func TestZonesThatAreNotOursToChange(t *testing.T) {
 	d := driver(t, r.Config)
 	a := rrset.Set{Key: rrset.Key{Name: "a." + zone, Type: "A"}, TTL: 60, Records: []rrset.Record{{Value: "192.0.2.1"}}}
 	var refused *nameserver.Refused
-	err = d.Apply(t.Context(), zone, []rrset.Change{{After: &a}})
+	err = d.Apply(t.Context(), zone, true, []rrset.Change{{After: &a}})
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, `file "example.org.db"`, "the zone's configuration is shown")
 	err = d.Transfer(t.Context(), zone, func(rrset.Set) error { return nil })
@@ -99,12 +99,12 @@ func TestSetsLargerThanAnUpdate(t *testing.T) {
 	for i := range 100 {
 		large.Records = append(large.Records, rrset.Record{Value: fmt.Sprintf("\"%0250d\" \"%0250d\" \"%0250d\"", i, i, i)})
 	}
-	err := d.Apply(t.Context(), zone, []rrset.Change{{After: &large}})
+	err := d.Apply(t.Context(), zone, true, []rrset.Change{{After: &large}})
 	var refused *nameserver.Refused
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "more than the")
 	large.Records = large.Records[:80]
-	require.NoError(t, d.Apply(t.Context(), zone, []rrset.Change{{After: &large}}))
+	require.NoError(t, d.Apply(t.Context(), zone, true, []rrset.Change{{After: &large}}))
 }
 
 // TestNamesThatAnswersHide reads and changes what questions do not show: beside a wildcard, and below a delegation.
@@ -129,8 +129,8 @@ func TestNamesThatAnswersHide(t *testing.T) {
 
 	moved, delegated, own := set(glue.Name, "A", "192.0.2.4"), set(servers.Name, "NS", "ns.example.net."), set(made.Name, "A", "192.0.2.5")
 	changes := []rrset.Change{{Before: &glue, After: &moved}, {Before: &servers, After: &delegated}, {After: &own}}
-	require.NoError(t, d.Apply(t.Context(), zone, changes))
-	require.NoError(t, d.Apply(t.Context(), zone, changes))
+	require.NoError(t, d.Apply(t.Context(), zone, true, changes))
+	require.NoError(t, d.Apply(t.Context(), zone, true, changes))
 	sets, err = d.Sets(t.Context(), zone, []rrset.Key{glue.Key, wild.Key, servers.Key, made})
 	require.NoError(t, err)
 	require.Equal(t, []rrset.Set{moved, wild, delegated, own}, sets)

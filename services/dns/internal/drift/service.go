@@ -195,7 +195,7 @@ func (s *Service) CorrectDrift(ctx context.Context, r *dnsv1.CorrectDriftRequest
 
 // correct writes down that the server is to be given what is wanted in the place of what it holds.
 func correct(ctx context.Context, tx *zone.Tx, d zone.Domain, drifted []zone.Drifted) error {
-	c := &zone.Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: zone.Correct, State: zone.Pending, Zone: d.Name}
+	c := &zone.Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: zone.Correct, State: zone.Pending, Zone: d.Name, Reshapes: true}
 	var operations []audit.Operation
 	for _, found := range drifted {
 		c.Sets = append(c.Sets, rrset.Change{Before: found.Found, After: found.Wanted})

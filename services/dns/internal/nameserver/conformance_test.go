@@ -31,7 +31,7 @@ func TestZones(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, found)
 		require.ErrorIs(t, r.Transfer(ctx, zone, func(rrset.Set) error { return nil }), nameserver.ErrZoneUnknown)
-		require.ErrorIs(t, r.Apply(ctx, zone, []rrset.Change{create(set("a."+zone, "A", 60, "192.0.2.1"))}), nameserver.ErrZoneUnknown)
+		require.ErrorIs(t, r.Apply(ctx, zone, true, []rrset.Change{create(set("a."+zone, "A", 60, "192.0.2.1"))}), nameserver.ErrZoneUnknown)
 		_, err = r.Sets(ctx, zone, []rrset.Key{{Name: zone, Type: "SOA"}})
 		require.ErrorIs(t, err, nameserver.ErrZoneUnknown)
 		require.NoError(t, r.DeleteZone(ctx, zone))
@@ -98,13 +98,13 @@ func TestApplyEveryType(t *testing.T) {
 			back = append(back, remove(s))
 		}
 		before := serial(t, r)
-		require.NoError(t, r.Apply(t.Context(), zone, changes))
+		require.NoError(t, r.Apply(t.Context(), zone, true, changes))
 		requireContent(t, r, zone, append(apex(zone), every()...)...)
 		after := serial(t, r)
 		require.Greater(t, after, before)
-		require.NoError(t, r.Apply(t.Context(), zone, changes), "pushed again after a lost answer")
+		require.NoError(t, r.Apply(t.Context(), zone, true, changes), "pushed again after a lost answer")
 		require.Equal(t, after, serial(t, r))
-		require.NoError(t, r.Apply(t.Context(), zone, back))
+		require.NoError(t, r.Apply(t.Context(), zone, true, back))
 		requireContent(t, r, zone, apex(zone)...)
 	})
 }
@@ -141,12 +141,12 @@ func TestApplyChanges(t *testing.T) {
 			{replace(soa, timed)},
 		} {
 			before := serial(t, r)
-			require.NoError(t, r.Apply(t.Context(), zone, c), name)
+			require.NoError(t, r.Apply(t.Context(), zone, true, c), name)
 			for _, change := range c {
 				require.True(t, change.After.Equal(dig(t, r.addr, change.Key())), "%d: want %v, got %v", name, change.After, dig(t, r.addr, change.Key()))
 			}
 			require.Greater(t, serial(t, r), before, name)
-			require.NoError(t, r.Apply(t.Context(), zone, c), name)
+			require.NoError(t, r.Apply(t.Context(), zone, true, c), name)
 		}
 		requireContent(t, r, zone, append(apex(zone)[1:], timed, a, set(www, "TXT", 5, `"x"`))...)
 	})
@@ -157,7 +157,7 @@ func TestApplyFindsConflicts(t *testing.T) {
 		require.NoError(t, r.CreateZone(t.Context(), zone, apex(zone)))
 		www, mail := set("www."+zone, "A", 60, "192.0.2.1"), set("mail."+zone, "A", 60, "192.0.2.2")
 		text, alias := set("text."+zone, "TXT", 60, `"x"`), set("alias."+zone, "CNAME", 60, "a.example.net.")
-		require.NoError(t, r.Apply(t.Context(), zone, []rrset.Change{create(www), create(mail), create(text), create(alias)}))
+		require.NoError(t, r.Apply(t.Context(), zone, true, []rrset.Change{create(www), create(mail), create(text), create(alias)}))
 		now := append(apex(zone), www, mail, text, alias)
 		at := func(s rrset.Set, ttl uint32, values ...string) rrset.Set { return set(s.Name, s.Type, ttl, values...) }
 		before := serial(t, r)
@@ -178,7 +178,7 @@ func TestApplyFindsConflicts(t *testing.T) {
 			"half of it is made":      {[]rrset.Change{create(www), create(set("new."+zone, "A", 60, "192.0.2.9")), remove(at(text, 60, `"y"`))}, text.Key, &text},
 			"the SOA":                 {[]rrset.Change{replace(set(zone, "SOA", 300, "ns9."+zone+" hostmaster."+zone+" 1 3600 600 86400 60"), set(zone, "SOA", 300, "ns8."+zone+" hostmaster."+zone+" 1 3600 600 86400 60"))}, rrset.Key{Name: zone, Type: "SOA"}, dig(t, r.addr, rrset.Key{Name: zone, Type: "SOA"})},
 		} {
-			err := r.Apply(t.Context(), zone, c.changes)
+			err := r.Apply(t.Context(), zone, true, c.changes)
 			var conflict *nameserver.Conflict
 			require.ErrorAs(t, err, &conflict, name)
 			require.Equal(t, c.key, conflict.Key, name)
@@ -216,8 +216,8 @@ func TestDisabledRecords(t *testing.T) {
 		one.Records[1].Disabled = true
 		none.Records[0].Disabled, none.Records[1].Disabled = true, true
 		for _, step := range []rrset.Change{create(one), replace(one, both), replace(both, none), replace(none, one), remove(one), create(none), replace(none, both), replace(both, none), remove(none)} {
-			require.NoError(t, r.Apply(t.Context(), zone, []rrset.Change{step}))
-			require.NoError(t, r.Apply(t.Context(), zone, []rrset.Change{step}))
+			require.NoError(t, r.Apply(t.Context(), zone, true, []rrset.Change{step}))
+			require.NoError(t, r.Apply(t.Context(), zone, true, []rrset.Change{step}))
 			require.True(t, step.After.Live().Equal(dig(t, r.addr, both.Key)))
 			kept, want := content(t, r, zone)[both.Key], step.After
 			if !r.KeepsDisabled() {
@@ -242,17 +242,17 @@ func TestMany(t *testing.T) {
 			changes = append(changes, create(s))
 			back = append(back, remove(s))
 		}
-		require.NoError(t, r.Apply(t.Context(), zone, changes))
+		require.NoError(t, r.Apply(t.Context(), zone, true, changes))
 		require.Len(t, content(t, r, zone), n+len(apex(zone)))
-		require.NoError(t, r.Apply(t.Context(), zone, changes))
+		require.NoError(t, r.Apply(t.Context(), zone, true, changes))
 
 		// A conflict in the last of many leaves the others alone.
 		wrong := set(changes[n-1].After.Name, "A", 60, "192.0.2.99")
 		var conflict *nameserver.Conflict
-		require.ErrorAs(t, r.Apply(t.Context(), zone, append(back[:n-1:n-1], remove(wrong))), &conflict)
+		require.ErrorAs(t, r.Apply(t.Context(), zone, true, append(back[:n-1:n-1], remove(wrong))), &conflict)
 		require.Equal(t, wrong.Key, conflict.Key)
 		require.Len(t, content(t, r, zone), n+len(apex(zone)))
-		require.NoError(t, r.Apply(t.Context(), zone, back))
+		require.NoError(t, r.Apply(t.Context(), zone, true, back))
 		requireContent(t, r, zone, apex(zone)...)
 	})
 }
@@ -284,9 +284,9 @@ func TestNewNamesAreVisibleAtOnce(t *testing.T) {
 			require.Equal(t, dns.RcodeNameError, ask())
 		}
 		s := set(key.Name, key.Type, 60, "192.0.2.1")
-		require.NoError(t, r.Apply(t.Context(), zone, []rrset.Change{create(s)}))
+		require.NoError(t, r.Apply(t.Context(), zone, true, []rrset.Change{create(s)}))
 		require.Equal(t, &s, dig(t, r.addr, key))
-		require.NoError(t, r.Apply(t.Context(), zone, []rrset.Change{remove(s)}))
+		require.NoError(t, r.Apply(t.Context(), zone, true, []rrset.Change{remove(s)}))
 		require.Equal(t, dns.RcodeNameError, ask())
 		require.NoError(t, r.DeleteZone(t.Context(), zone))
 		require.Equal(t, dns.RcodeRefused, ask())

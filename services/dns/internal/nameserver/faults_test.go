@@ -18,11 +18,11 @@ func TestServerThatIsDown(t *testing.T) {
 		ctx := t.Context()
 		kept, later := set("kept."+zone, "A", 60, "192.0.2.1"), set("later."+zone, "A", 60, "192.0.2.2")
 		require.NoError(t, r.CreateZone(ctx, zone, apex(zone)))
-		require.NoError(t, r.Apply(ctx, zone, []rrset.Change{create(kept)}))
+		require.NoError(t, r.Apply(ctx, zone, true, []rrset.Change{create(kept)}))
 		require.NoError(t, r.server.Kill())
 		var unreachable *nameserver.Unreachable
 		for _, err := range []error{
-			r.Check(ctx), r.Apply(ctx, zone, []rrset.Change{create(later)}), r.Apply(ctx, zone, []rrset.Change{remove(kept)}), r.DeleteZone(ctx, zone),
+			r.Check(ctx), r.Apply(ctx, zone, true, []rrset.Change{create(later)}), r.Apply(ctx, zone, true, []rrset.Change{remove(kept)}), r.DeleteZone(ctx, zone),
 			r.CreateZone(ctx, "other.test.", apex("other.test.")), r.Transfer(ctx, zone, func(rrset.Set) error { return nil }), r.Zones(ctx, func(string) error { return nil }),
 		} {
 			require.ErrorAs(t, err, &unreachable)
@@ -32,7 +32,7 @@ func TestServerThatIsDown(t *testing.T) {
 
 		require.NoError(t, r.server.Restart(ctx))
 		requireContent(t, r, zone, append(apex(zone), kept)...)
-		require.NoError(t, r.Apply(ctx, zone, []rrset.Change{create(later)}))
+		require.NoError(t, r.Apply(ctx, zone, true, []rrset.Change{create(later)}))
 		requireContent(t, r, zone, append(apex(zone), kept, later)...)
 	})
 }
@@ -42,7 +42,7 @@ func TestCancelledCalls(t *testing.T) {
 		require.NoError(t, r.CreateZone(t.Context(), zone, apex(zone)))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorIs(t, r.Apply(ctx, zone, []rrset.Change{create(set("a."+zone, "A", 60, "192.0.2.1"))}), context.Canceled)
+		require.ErrorIs(t, r.Apply(ctx, zone, true, []rrset.Change{create(set("a."+zone, "A", 60, "192.0.2.1"))}), context.Canceled)
 		require.ErrorIs(t, r.Transfer(ctx, zone, func(rrset.Set) error { return nil }), context.Canceled)
 		requireContent(t, r, zone, apex(zone)...)
 	})
@@ -63,7 +63,7 @@ func TestRace(t *testing.T) {
 		var errs [2]error
 		var both sync.WaitGroup
 		for i := range wanted {
-			both.Go(func() { errs[i] = r.Apply(t.Context(), zone, []rrset.Change{replace(now, wanted[i])}) })
+			both.Go(func() { errs[i] = r.Apply(t.Context(), zone, true, []rrset.Change{replace(now, wanted[i])}) })
 		}
 		both.Wait()
 		winner := 0
@@ -89,15 +89,15 @@ func TestBusyZone(t *testing.T) {
 		other.Go(func() {
 			s := set("busy."+zone, "A", 60, "192.0.2.1")
 			for ctx.Err() == nil {
-				_ = r.Apply(ctx, zone, []rrset.Change{create(s)}) // whether it goes through is not what this is about
-				_ = r.Apply(ctx, zone, []rrset.Change{remove(s)})
+				_ = r.Apply(ctx, zone, true, []rrset.Change{create(s)}) // whether it goes through is not what this is about
+				_ = r.Apply(ctx, zone, true, []rrset.Change{remove(s)})
 			}
 		})
 		now := set("www."+zone, "A", 60, "192.0.2.1")
-		again(t, func() error { return r.Apply(ctx, zone, []rrset.Change{create(now)}) })
+		again(t, func() error { return r.Apply(ctx, zone, true, []rrset.Change{create(now)}) })
 		for ttl := range uint32(10) {
 			next := set(now.Name, "A", 100+ttl, "192.0.2.1")
-			again(t, func() error { return r.Apply(ctx, zone, []rrset.Change{replace(now, next)}) })
+			again(t, func() error { return r.Apply(ctx, zone, true, []rrset.Change{replace(now, next)}) })
 			now = next
 		}
 		cancel()

@@ -42,9 +42,12 @@ type Driver interface {
 	// something else, the error is *Conflict and nothing has changed. When the server serves every After already, Apply returns nil without
 	// changing anything: so a push whose answer was lost can be repeated, and its changes are made once.
 	//
+	// reshapes says that the changes may alter what a server derives from all names of the zone: which are empty but have names below them, and
+	// which stand at or below a delegation. Without it a server that would look at the whole zone for that need not.
+	//
 	// Changes name different sets; those of one call are made as if at once. Each driver documents how it keeps this for changes that do
 	// not fit into one message to its server, and what it cannot see. Errors: ErrZoneUnknown.
-	Apply(ctx context.Context, zone string, changes []rrset.Change) error
+	Apply(ctx context.Context, zone string, reshapes bool, changes []rrset.Change) error
 
 	// KeepsDisabled reports whether the server itself stores disabled records. If not, they are absent from Transfer, and Apply
 	// writes the live part of each After.

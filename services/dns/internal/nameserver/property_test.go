@@ -30,7 +30,7 @@ func TestRandomChanges(t *testing.T) {
 				i := random.IntN(len(changes))
 				changes[i].Before = wrong(changes[i])
 			}
-			err := r.Apply(t.Context(), zone, changes)
+			err := r.Apply(t.Context(), zone, true, changes)
 			var conflict *nameserver.Conflict
 			if stale {
 				require.ErrorAs(t, err, &conflict, "seed %d, round %d: %v", seed, round, changes)

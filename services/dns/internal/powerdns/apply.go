@@ -18,7 +18,7 @@ import (
 const maxBody = 1_900_000
 
 // Apply implements nameserver.Driver; see Driver for what it cannot see.
-func (d *Driver) Apply(ctx context.Context, zone string, changes []rrset.Change) error {
+func (d *Driver) Apply(ctx context.Context, zone string, reshapes bool, changes []rrset.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -32,6 +32,9 @@ func (d *Driver) Apply(ctx context.Context, zone string, changes []rrset.Change)
 	}
 	pending, err := d.pending(ctx, zone, changes)
 	if err != nil || len(pending) == 0 {
+		return err
+	}
+	if err := d.rectify(ctx, zone, info, reshapes); err != nil {
 		return err
 	}
 	err = nameserver.Push(ctx, pending, func(ctx context.Context, part []rrset.Change) error { return d.patch(ctx, zone, info.Serial, part) })

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/opsdeck/opsdeck/pkg/secret"
 	"github.com/opsdeck/opsdeck/services/dns/internal/endpoint"
@@ -43,6 +44,8 @@ type Config struct {
 type Driver struct {
 	api    *endpoint.Client
 	native bool
+	// unrectified are the zones that the server was told not to rectify with every change.
+	unrectified sync.Map
 }
 
 // New returns a driver. It asks nothing yet.

@@ -69,7 +69,7 @@ func TestSecondariesAreNotifiedAtOnce(t *testing.T) {
 	go func() { ended <- server.ActivateAndServe() }()
 	put(t, api, "/metadata/ALSO-NOTIFY", map[string]any{"metadata": []string{secondary.LocalAddr().String()}})
 	a := set("a."+zone, "A", "192.0.2.1")
-	require.NoError(t, d.Apply(t.Context(), zone, []rrset.Change{{After: &a}}))
+	require.NoError(t, d.Apply(t.Context(), zone, true, []rrset.Change{{After: &a}}))
 	require.Equal(t, zone, <-heard)
 	require.NoError(t, server.Shutdown())
 	require.NoError(t, <-ended)
@@ -80,13 +80,13 @@ func TestZonesThatAreNotOursToChange(t *testing.T) {
 	d, api := start(t)
 	a := set("a."+zone, "A", "192.0.2.1")
 	put(t, api, "", map[string]any{"soa_edit_api": ""})
-	err := d.Apply(t.Context(), zone, []rrset.Change{{After: &a}})
+	err := d.Apply(t.Context(), zone, true, []rrset.Change{{After: &a}})
 	var refused *nameserver.Refused
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "pdnsutil set-meta example.org SOA-EDIT-API INCREASE")
 
 	put(t, api, "", map[string]any{"kind": "Slave", "masters": []string{"127.0.0.9"}})
-	require.ErrorIs(t, d.Apply(t.Context(), zone, []rrset.Change{{After: &a}}), nameserver.ErrZoneUnknown)
+	require.ErrorIs(t, d.Apply(t.Context(), zone, true, []rrset.Change{{After: &a}}), nameserver.ErrZoneUnknown)
 	require.ErrorIs(t, d.Transfer(t.Context(), zone, func(rrset.Set) error { return nil }), nameserver.ErrZoneUnknown)
 	require.NoError(t, d.Zones(t.Context(), func(string) error { return fmt.Errorf("a secondary zone is listed") }))
 }
@@ -102,11 +102,11 @@ func TestMoreThanOneRequest(t *testing.T) {
 		changes = append(changes, rrset.Change{After: &s})
 		back = append(back, rrset.Change{Before: &s})
 	}
-	require.NoError(t, d.Apply(t.Context(), zone, changes[:100]))
+	require.NoError(t, d.Apply(t.Context(), zone, true, changes[:100]))
 	var conflict *nameserver.Conflict
-	require.ErrorAs(t, d.Apply(t.Context(), zone, append(back[:299:299], changes[299].Inverse())), &conflict)
-	require.NoError(t, d.Apply(t.Context(), zone, back[:100]))
-	require.NoError(t, d.Apply(t.Context(), zone, changes))
+	require.ErrorAs(t, d.Apply(t.Context(), zone, true, append(back[:299:299], changes[299].Inverse())), &conflict)
+	require.NoError(t, d.Apply(t.Context(), zone, true, back[:100]))
+	require.NoError(t, d.Apply(t.Context(), zone, true, changes))
 	n := 0
 	require.NoError(t, d.Transfer(t.Context(), zone, func(rrset.Set) error { n++; return nil }))
 	require.Equal(t, 303, n)
@@ -116,7 +116,7 @@ func TestContentThatTheServerRejects(t *testing.T) {
 	t.Parallel()
 	d, _ := start(t)
 	bad := set("a."+zone, "A", "not-an-address")
-	err := d.Apply(t.Context(), zone, []rrset.Change{{After: &bad}})
+	err := d.Apply(t.Context(), zone, true, []rrset.Change{{After: &bad}})
 	var refused *nameserver.Refused
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "not-an-address")

@@ -31,6 +31,8 @@ type zoneInfo struct {
 	Kind       string `json:"kind"`
 	Serial     uint32 `json:"serial"`
 	SOAEditAPI string `json:"soa_edit_api"`
+	DNSSEC     bool   `json:"dnssec"`
+	Rectifies  bool   `json:"api_rectify"` // the server was told to, with every change; it may do so untold
 }
 
 func (z zoneInfo) ours() bool { return z.Kind == native || z.notifies() }
@@ -78,6 +80,26 @@ func (d *Driver) DeleteZone(ctx context.Context, zone string) error {
 		return nil
 	}
 	return err
+}
+
+// rectify says whether the server is to look at the whole zone in the transaction of every change from now on: a signed zone has an order of all its
+// records, and some changes alter which names are empty. By default it does, and shows that no more than that it was told not to.
+func (d *Driver) rectify(ctx context.Context, zone string, info zoneInfo, on bool) error {
+	on = on || info.DNSSEC
+	if _, off := d.unrectified.Load(zone); info.Rectifies == on && (on || off) {
+		return nil
+	}
+	d.unrectified.Delete(zone)
+	request := endpoint.Request{
+		Method: http.MethodPut, Path: zonePath(zone), Body: map[string]any{"api_rectify": on}, Doing: "say when to rectify the zone " + zone,
+	}
+	if err := d.api.Fetch(ctx, request, smallAnswer, nil); err != nil {
+		return unknown(err)
+	}
+	if !on {
+		d.unrectified.Store(zone, true)
+	}
+	return nil
 }
 
 // Serial asks for the zone without its content.

@@ -24,7 +24,7 @@ func tell(ctx context.Context, driver nameserver.Driver, c zone.Change) error {
 	case zone.Delete:
 		return driver.DeleteZone(ctx, c.Zone)
 	}
-	return driver.Apply(ctx, c.Zone, c.Sets)
+	return driver.Apply(ctx, c.Zone, c.Reshapes, c.Sets)
 }
 
 // after returns the sets that there are after changes.

@@ -44,11 +44,7 @@ func (s *Service) ListRecords(ctx context.Context, r *dnsv1.ListRecordsRequest) 
 		return nil, err
 	}
 	f := filter{domain: d, name: r.GetName(), value: r.GetValue(), typ: r.GetType(), offset: offset, limit: limit}
-	n, err := count(ctx, s.changer.Pool, f)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := list(ctx, s.changer.Pool, f)
+	rows, n, err := list(ctx, s.changer.Pool, f)
 	if err != nil {
 		return nil, err
 	}

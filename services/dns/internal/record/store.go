@@ -19,7 +19,8 @@ import (
 type row struct {
 	zone.Row
 
-	Followed bool `db:"followed"` // a PTR follows it
+	Followed bool  `db:"followed"` // a PTR follows it
+	Total    int64 `db:"total"`    // of its list, unless that is of the whole domain
 }
 
 func (r row) toProto() *dnsv1.Record {
@@ -58,33 +59,47 @@ func (f filter) where() (text string, args []any) {
 	return text, args
 }
 
-// count returns how many records match. How many a domain has is kept with it, since it may be many.
-func count(ctx context.Context, db zone.Querier, f filter) (n int64, err error) {
-	if f.typ == "" && f.name == "" && f.value == "" {
-		return f.domain.RecordCount, nil
-	}
-	text, args := f.where()
-	err = db.QueryRow(ctx, `SELECT count(*)`+text, args...).Scan(&n)
-	return n, pg.Fault(err, "RECORDS", "count records")
-}
+// whole reports whether the filter chooses the whole domain, which may be large, and whose count is kept with it.
+func (f filter) whole() bool { return f.typ == "" && f.name == "" && f.value == "" }
 
-// query returns the statement of a page, and its arguments. Whether a PTR follows is asked for the rows of the page only.
+// query returns the statement of a page, and its arguments. A page of the whole domain, or of a type, is found in the index alone, by ids; what
+// contains a text is looked for once, for the page and the total. Whether a PTR follows is asked for the rows of the page only.
 func (f filter) query() (string, []any) {
-	text, args := f.where()
+	where, args := f.where()
+	offset, limit := "$"+strconv.Itoa(len(args)+1), "$"+strconv.Itoa(len(args)+2)
+	kind, total := `NOT MATERIALIZED`, `(SELECT count(*) FROM hit)`
+	switch {
+	case f.whole():
+		total = `0`
+	case f.name != "" || f.value != "":
+		kind = `MATERIALIZED`
+	}
 	return `
-		SELECT page.*, EXISTS (SELECT FROM dns.records p WHERE p.ptr_of = page.id) AS followed
-		FROM (
-			SELECT r.id, r.name, r.type, r.value, r.ttl, r.disabled, r.creator, r.created_at, r.ptr_of` + text + `
-			ORDER BY r.id OFFSET $` + strconv.Itoa(len(args)+1) + ` LIMIT $` + strconv.Itoa(len(args)+2) + `
-		) AS page
-		ORDER BY page.id`, append(args, f.offset, f.limit)
+		WITH hit AS ` + kind + ` (SELECT r.id` + where + `), page AS (SELECT id FROM hit ORDER BY id OFFSET ` + offset + ` LIMIT ` + limit + `)
+		SELECT r.id, r.name, r.type, r.value, r.ttl, r.disabled, r.creator, r.created_at, r.ptr_of,
+			EXISTS (SELECT FROM dns.records p WHERE p.ptr_of = r.id) AS followed, ` + total + ` AS total
+		FROM page JOIN dns.records r ON r.id = page.id
+		ORDER BY r.id`, append(args, f.offset, f.limit)
 }
 
-func list(ctx context.Context, db zone.Querier, f filter) ([]row, error) {
+// list returns a page, and how many records match in all.
+func list(ctx context.Context, db zone.Querier, f filter) (page []row, total int64, err error) {
 	text, args := f.query()
 	rows, _ := db.Query(ctx, text, args...) // the error comes again below
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-	return all, pg.Fault(err, "RECORDS", "list records")
+	page, err = pgx.CollectRows(rows, pgx.RowToStructByName[row])
+	switch {
+	case err != nil:
+		return nil, 0, pg.Fault(err, "RECORDS", "list records")
+	case f.whole():
+		return page, f.domain.RecordCount, nil
+	case len(page) > 0:
+		return page, page[0].Total, nil
+	case f.offset == 0:
+		return page, 0, nil
+	}
+	where, args := f.where() // a page behind the end
+	err = db.QueryRow(ctx, `SELECT count(*)`+where, args...).Scan(&total)
+	return page, total, pg.Fault(err, "RECORDS", "count records")
 }
 
 // followed reports whether a PTR follows a record.

@@ -43,6 +43,7 @@ type Change struct {
 	Zone      string // at the server, when the change is pushed
 	NewZone   string // Rename
 	Sets      []rrset.Change
+	Reshapes  bool   // whether more of the zone than the sets is altered; see Edit.reshapes
 	Tenant    string // of the server
 	By        string // tenant:username or the name of a service
 	CreatedAt time.Time
@@ -63,22 +64,22 @@ func (c *Change) log(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("encode how to undo a change: %w", err)
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO dns.changes (domain_id, parent, kind, state, zone, new_zone, sets, undo, set_count, tenant, changed_by, created_at, finished_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, CASE WHEN $4 <> 'pending' THEN $12::timestamptz END)
+		INSERT INTO dns.changes (domain_id, parent, kind, state, zone, new_zone, sets, undo, set_count, tenant, changed_by, created_at, reshapes, finished_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, CASE WHEN $4 <> 'pending' THEN $12::timestamptz END)
 		RETURNING id`,
-		c.Domain, c.Parent, c.Kind, c.State, c.Zone, c.NewZone, sets, before, len(c.Sets), c.Tenant, c.By, c.CreatedAt).Scan(&c.ID)
+		c.Domain, c.Parent, c.Kind, c.State, c.Zone, c.NewZone, sets, before, len(c.Sets), c.Tenant, c.By, c.CreatedAt, c.Reshapes).Scan(&c.ID)
 	return pg.Fault(err, "CHANGE", "log a change of %s", c.Zone)
 }
 
 const changeColumns = `
-	SELECT c.id, c.domain_id, coalesce(d.server_id, 0), c.parent, c.kind, c.state, c.zone, c.new_zone, c.sets, c.undo, c.tenant, c.changed_by,
+	SELECT c.id, c.domain_id, coalesce(d.server_id, 0), c.parent, c.kind, c.state, c.zone, c.new_zone, c.sets, c.undo, c.reshapes, c.tenant, c.changed_by,
 		c.created_at, c.attempts, c.error
 	FROM dns.changes c LEFT JOIN dns.domains d ON d.id = c.domain_id `
 
 func scanChange(row pgx.CollectableRow) (Change, error) {
 	var c Change
 	var sets, before []byte
-	err := row.Scan(&c.ID, &c.Domain, &c.Server, &c.Parent, &c.Kind, &c.State, &c.Zone, &c.NewZone, &sets, &before, &c.Tenant, &c.By,
+	err := row.Scan(&c.ID, &c.Domain, &c.Server, &c.Parent, &c.Kind, &c.State, &c.Zone, &c.NewZone, &sets, &before, &c.Reshapes, &c.Tenant, &c.By,
 		&c.CreatedAt, &c.Attempts, &c.Error)
 	if err != nil {
 		return c, err

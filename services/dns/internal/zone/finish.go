@@ -41,6 +41,10 @@ func (e *Edit) Finish(ctx context.Context) (Result, error) {
 	if e.kind == Adopt {
 		change.State = Applied
 	}
+	var err error
+	if change.Reshapes, err = e.reshapes(ctx, change.Sets, d); err != nil {
+		return Result{}, err
+	}
 	result := Result{Added: d.added, Changed: d.changed}
 	if len(change.Sets) > 0 {
 		if err := e.record(ctx, d, change); err != nil {

@@ -54,6 +54,9 @@ func (s Settler) Undone(ctx context.Context, tx pgx.Tx, c Change, state, why str
 	if err != nil {
 		return err
 	}
+	if err := reshape(ctx, tx, c.Domain); err != nil {
+		return err
+	}
 	for _, d := range slices.Backward(dependents(c, later)) {
 		if err := s.undo(ctx, tx, d, state, fmt.Sprintf("change %d, which it was made on, was undone: %s", c.ID, why)); err != nil {
 			return err

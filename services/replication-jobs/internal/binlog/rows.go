@@ -38,6 +38,10 @@ type Rows struct {
 	event *replication.RowsEvent
 	body  int // offset of the rows in data
 	data  []byte
+
+	decoded bool
+	images  []Image
+	err     error
 }
 
 // Image is a row. A nil value is NULL.
@@ -80,8 +84,24 @@ func kindOf(t replication.EnumRowsEventType) Kind {
 	}
 }
 
-// Images decodes the rows; those of an update alternate between before and after. It may be called once.
+// Decode decodes the rows for a later Images, which may be in another goroutine.
+func (r *Rows) Decode() {
+	if !r.decoded {
+		r.images, r.err = r.decode()
+		r.decoded, r.event, r.data = true, nil, nil
+	}
+}
+
+// Images returns the rows, decoded unless they are already; those of an update alternate between before and after. It may be called once:
+// the rows are not kept.
 func (r *Rows) Images() ([]Image, error) {
+	r.Decode()
+	images := r.images
+	r.images = nil
+	return images, r.err
+}
+
+func (r *Rows) decode() ([]Image, error) {
 	if err := r.event.DecodeData(r.body, r.data); err != nil {
 		return nil, fmt.Errorf("decode a rows event of table %s.%s: %w", r.Schema, r.Table, err)
 	}
@@ -92,6 +112,5 @@ func (r *Rows) Images() ([]Image, error) {
 	if r.Kind == Update && len(images)%2 != 0 {
 		return nil, fmt.Errorf("decode a rows event of table %s.%s: an update has a row before but none after", r.Schema, r.Table)
 	}
-	r.event, r.data = nil, nil
 	return images, nil
 }

@@ -58,7 +58,7 @@ type definition struct {
 	unsigned, nullable bool
 	length             int // bits of BIT, bytes of BINARY
 	precision, scale   int // of DECIMAL; scale also the fraction digits of times
-	charset            string
+	charset, collation string
 	members            []string
 }
 

@@ -2,15 +2,20 @@ package debezium
 
 import (
 	"fmt"
+	"strings"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/charset"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
-// Charsets are the names of character sets by the ids of their collations, as the server tells them.
-type Charsets map[uint64]string
+// Collations are the collations of the server by their ids, as it tells them.
+type Collations map[uint64]Collation
+
+// Collation is a collation and the character set that it orders.
+type Collation struct{ Name, Charset string }
 
 // binaryCollation is the id of the collation of binary strings.
 const binaryCollation = 63
@@ -24,10 +29,10 @@ var loggedTypes = map[byte]string{
 }
 
 // Logged returns how the columns of a table are written whose rows were logged in a shape.
-func (o Options) Logged(shape *binlog.Shape, charsets Charsets) ([]Column, error) {
+func (o Options) Logged(shape *binlog.Shape, collations Collations) ([]Column, error) {
 	out := make([]Column, len(shape.Columns))
 	for i, c := range shape.Columns {
-		d, err := logged(c, charsets)
+		d, err := logged(c, collations)
 		if err == nil {
 			out[i], err = o.column(d)
 		}
@@ -38,7 +43,38 @@ func (o Options) Logged(shape *binlog.Shape, charsets Charsets) ([]Column, error
 	return out, nil
 }
 
-func logged(c binlog.Column, charsets Charsets) (definition, error) {
+// Columns returns the columns of a table, whose rows were logged in a shape, as the server's catalog would define them, as far as the log tells.
+func (s Collations) Columns(shape *binlog.Shape) ([]mysql.Column, error) {
+	out := make([]mysql.Column, len(shape.Columns))
+	for i, c := range shape.Columns {
+		d, err := logged(c, s)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = mysql.Column{
+			Name: d.name, DataType: d.dataType, ColumnType: d.columnType(), Unsigned: d.unsigned, Nullable: d.nullable,
+			Charset: d.charset, Collation: d.collation,
+		}
+	}
+	return out, nil
+}
+
+// columnType is the full type where more than its name matters.
+func (d *definition) columnType() string {
+	switch d.dataType {
+	case "binary":
+		return fmt.Sprintf("binary(%d)", d.length)
+	case "enum", "set":
+		quoted := make([]string, len(d.members))
+		for i, member := range d.members {
+			quoted[i] = "'" + strings.ReplaceAll(member, "'", "''") + "'"
+		}
+		return d.dataType + "(" + strings.Join(quoted, ",") + ")"
+	}
+	return d.dataType
+}
+
+func logged(c binlog.Column, collations Collations) (definition, error) {
 	d := definition{name: c.Name, dataType: loggedTypes[c.Type], unsigned: c.Unsigned, nullable: c.Nullable}
 	high, low := int(c.Meta>>8), int(c.Meta&0xff)
 	switch c.Type {
@@ -73,18 +109,20 @@ func logged(c binlog.Column, charsets Charsets) (definition, error) {
 	if d.dataType == "" {
 		return d, fmt.Errorf("column %s is logged as type number %d, which has no form in messages", c.Name, c.Type)
 	}
-	return d, d.text(c, charsets)
+	return d, d.text(c, collations)
 }
 
 // text adds what columns with a character set need.
-func (d *definition) text(c binlog.Column, charsets Charsets) error {
+func (d *definition) text(c binlog.Column, collations Collations) error {
 	if c.Collation == 0 || c.Collation == binaryCollation {
 		d.members = c.Members
 		return nil
 	}
-	if d.charset = charsets[c.Collation]; d.charset == "" {
+	collation, ok := collations[c.Collation]
+	if !ok {
 		return fmt.Errorf("column %s has the collation number %d, which the source does not explain", c.Name, c.Collation)
 	}
+	d.charset, d.collation = collation.Charset, collation.Name
 	decode, err := charset.Of(d.charset)
 	if err != nil {
 		return fmt.Errorf("column %s: %w", c.Name, err)

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 )
 
 // Table writes the messages of a table's rows while its definition stays.
 type Table struct {
 	options Options
-	name    string // schema.table, for errors
+	name    string // schema.table at the source, for errors
 	columns []Column
 	fields  [][]byte // the names of the columns, as JSON, with what stands before them
 	key     []int
@@ -22,10 +24,11 @@ type Table struct {
 	room int
 }
 
-// NewTable prepares messages for a table. Key holds indexes of columns; rows of a table without have no key.
-func (o Options) NewTable(schema, table string, columns []Column, key []int) *Table {
-	name := o.Name + "." + schema + "." + table
-	t := &Table{options: o, name: schema + "." + table, columns: columns, key: key, tail: []byte{'}'}}
+// NewTable prepares messages for a table of the source. Its schemas and keys carry the name under which it is told, the source block that at
+// the source. Key holds indexes of columns; rows of a table without have no key.
+func (o Options) NewTable(source, told ddl.Name, columns []Column, key []int) *Table {
+	name := o.Name + "." + told.Schema + "." + told.Table
+	t := &Table{options: o, name: source.Schema + "." + source.Table, columns: columns, key: key, tail: []byte{'}'}}
 	for i := range columns {
 		separator := byte(',')
 		if i == 0 {
@@ -49,9 +52,9 @@ func (o Options) NewTable(schema, table string, columns []Column, key []int) *Ta
 		t.tail = append(t.tail, '}')
 	}
 	t.sourceHead = o.sourceHead()
-	t.sourceDB = appendQuoted([]byte(`,"db":`), schema)
+	t.sourceDB = appendQuoted([]byte(`,"db":`), source.Schema)
 	t.sourceDB = append(t.sourceDB, `,"sequence":null,"table":`...)
-	t.sourceDB = appendQuoted(t.sourceDB, table)
+	t.sourceDB = appendQuoted(t.sourceDB, source.Table)
 	return t
 }
 

@@ -11,9 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
+
+var orders = ddl.Name{Schema: "shop", Table: "orders"}
 
 var options = debezium.Options{Version: "1", Connector: "mysql", Name: "demo"}
 
@@ -21,7 +24,7 @@ func table(t testing.TB, o debezium.Options, columns ...mysql.Column) *debezium.
 	t.Helper()
 	all, err := o.Defined(&mysql.Table{Schema: "shop", Name: "orders", Columns: columns})
 	require.NoError(t, err)
-	return o.NewTable("shop", "orders", all, []int{0})
+	return o.NewTable(orders, orders, all, []int{0})
 }
 
 var (
@@ -118,7 +121,7 @@ func TestKeys(t *testing.T) {
 	require.ErrorContains(t, err, "column id of the key is missing")
 	columns, err := options.Defined(&mysql.Table{Columns: []mysql.Column{id}})
 	require.NoError(t, err)
-	key, err = options.NewTable("shop", "log", columns, nil).Key([]any{int32(4)})
+	key, err = options.NewTable(ddl.Name{Schema: "shop", Table: "log"}, ddl.Name{Schema: "shop", Table: "log"}, columns, nil).Key([]any{int32(4)})
 	require.NoError(t, err)
 	require.Nil(t, key)
 }

@@ -253,13 +253,17 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.watch(ctx) })
+	group.Go(func() error { return r.finish(ctx, applier) })
 	group.Go(func() error {
 		if err := applier.Run(ctx, stream.Transactions()); err != nil {
 			return err
 		}
 		return cmp.Or(stream.Err(), context.Cause(ctx), errStreamEnded)
 	})
-	return group.Wait()
+	if err := group.Wait(); !errors.Is(err, errFinished) {
+		return err
+	}
+	return r.end()
 }
 
 // watch asks the target now and then whether it is there: while nothing changes at the source nobody else does.

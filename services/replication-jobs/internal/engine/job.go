@@ -36,6 +36,9 @@ type Job struct {
 	Source, Target mysql.Config
 	// Do and Ignore choose schemas and tables.
 	Do, Ignore []filter.SchemaRule
+	// Finish is closed when the run is to end as soon as its source writes no more to what it replicates and all of it is applied; Run then
+	// returns nil. A nil one never is.
+	Finish <-chan struct{}
 	// Decisions are those of the operator about statements at which the job stood.
 	Decisions []ddl.Decision
 	// StartGTID is where a job without a copy starts, if it has no progress yet.
@@ -100,4 +103,6 @@ type Progress struct {
 	QueueTransactions, QueueCapacity int64
 	// RowsPerSecond is the rate of copying or applying over the last seconds.
 	RowsPerSecond float64
+	// End is where the target's own binary log stands behind all that a run has applied that was told to finish; empty before.
+	End mysql.Position
 }

@@ -28,6 +28,7 @@ type report struct {
 	queue   int
 	tick    func(Progress)
 	samples []sample
+	end     mysql.Position
 }
 
 // copier copies rows.
@@ -101,6 +102,13 @@ func (r *report) onTick(f func(Progress)) {
 	r.tick = f
 }
 
+// ended tells where the target's binary log stands behind the last transaction of a run.
+func (r *report) ended(at mysql.Position) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end = at
+}
+
 func (r *report) send() {
 	r.mu.Lock()
 	p := r.progress(time.Now())
@@ -118,6 +126,7 @@ func (r *report) progress(now time.Time) Progress {
 	case r.applier != nil:
 		p = Progress{Stage: string(StepIncr), Percent: 100, CopiedRows: r.copied, TotalRows: r.copied}
 		r.streamed(&p, now)
+		p.End = r.end
 	case r.copier != nil:
 		p.CopiedRows, p.TotalRows = r.copier.Rows()
 		if p.TotalRows == 0 {

@@ -34,13 +34,10 @@ func (r *run) subscribe(ctx context.Context) error {
 		return err
 	}
 	defer r.disconnect()
-	if !r.mapping.Plain() {
-		return &mysql.Error{Sentence: "renames, column lists and row filters are not applied to messages yet: leave them out", Permanent: true}
-	}
 	if err := checkMetadata(r.source); err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	charsets, err := loadCharsets(r.source)
+	collations, err := loadCollations(r.source)
 	if err != nil {
 		return fmt.Errorf("source: %w", mysql.Explain(err))
 	}
@@ -52,14 +49,14 @@ func (r *run) subscribe(ctx context.Context) error {
 	stop := r.report.start(ctx)
 	defer stop()
 	s := &subscription{run: r, producer: producer, before: progress.Applied{Transactions: state.Transactions, Rows: state.Rows}}
-	s.feed = s.config(charsets)
+	s.feed = s.config(collations)
 	return s.replicate(ctx, state)
 }
 
-func (s *subscription) config(charsets debezium.Charsets) feed.Config {
+func (s *subscription) config(collations debezium.Collations) feed.Config {
 	sub := s.job.Subscription
 	return feed.Config{
-		Source: s.job.Source, Flavor: s.source.Flavor, Mapping: s.mapping, Charsets: charsets, Producer: s.producer,
+		Source: s.job.Source, Flavor: s.source.Flavor, Mapping: s.mapping, Collations: collations, Producer: s.producer,
 		Format: debezium.Options{
 			Version: "opsdeck " + app.Version, Connector: s.source.Flavor.Name(), Name: sub.Topic,
 			Schemas: sub.Schemas, DecimalString: sub.DecimalString, PreciseUnsigned: sub.PreciseUnsigned, SingleTopic: sub.SingleTopic,
@@ -179,18 +176,17 @@ func checkMetadata(c *mysql.Conn) error {
 	return nil
 }
 
-// loadCharsets reads which character set each collation belongs to. MariaDB lists some collations once for several sets, and the ids of
-// each pair elsewhere.
-func loadCharsets(c *mysql.Conn) (debezium.Charsets, error) {
-	out := debezium.Charsets{}
-	queries := []string{"SELECT id, character_set_name FROM information_schema.collations WHERE id IS NOT NULL"}
+// loadCollations reads the collations of the source. MariaDB lists some once for several character sets, and the ids of each pair elsewhere.
+func loadCollations(c *mysql.Conn) (debezium.Collations, error) {
+	out := debezium.Collations{}
+	queries := []string{"SELECT id, collation_name, character_set_name FROM information_schema.collations WHERE id IS NOT NULL"}
 	known, err := c.Execute(`SELECT 1 FROM information_schema.columns
 		WHERE table_schema = 'information_schema' AND table_name = 'COLLATION_CHARACTER_SET_APPLICABILITY' AND column_name = 'ID'`)
 	if err != nil {
 		return nil, err
 	}
 	if known.RowNumber() > 0 {
-		queries = append(queries, "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability WHERE id IS NOT NULL")
+		queries = append(queries, "SELECT id, full_collation_name, character_set_name FROM information_schema.collation_character_set_applicability WHERE id IS NOT NULL")
 	}
 	for _, query := range queries {
 		r, err := c.Execute(query)
@@ -206,9 +202,14 @@ func loadCharsets(c *mysql.Conn) (debezium.Charsets, error) {
 			if err != nil {
 				return nil, fmt.Errorf("the id of a collation: %w", err)
 			}
-			if out[n], err = r.GetString(i, 1); err != nil {
+			var known debezium.Collation
+			if known.Name, err = r.GetString(i, 1); err != nil {
 				return nil, err
 			}
+			if known.Charset, err = r.GetString(i, 2); err != nil {
+				return nil, err
+			}
+			out[n] = known
 		}
 	}
 	return out, nil

@@ -81,6 +81,7 @@ func TestSubscribe(t *testing.T) {
 		"a copy alone ends":                     testSubscribeFull,
 		"an interrupted copy goes on":           testSubscribeResume,
 		"definitions change":                    testSubscribeDDL,
+		"names, columns and rows are mapped":    testSubscribeMapped,
 		"tables without a key":                  testSubscribeKeyless,
 		"all tables in one topic":               testSubscribeSingle,
 		"groups fill up to their size":          testSubscribeGroupSize,
@@ -177,20 +178,18 @@ func materialize(t testing.TB, all []*kgo.Record) map[string]map[string]any {
 }
 
 func testSubscribeResume(t *testing.T, s *subscribed) {
-	s.source.Exec(t, "CREATE DATABASE resume", "CREATE TABLE resume.t (id INT PRIMARY KEY, v INT)", "INSERT INTO resume.t SELECT seq, 0 FROM mysql.seq_1_to_100000")
+	s.source.Exec(t, "CREATE DATABASE resume", "CREATE TABLE resume.t (id INT PRIMARY KEY, v INT, pad VARCHAR(500))",
+		"INSERT INTO resume.t SELECT seq, 0, REPEAT('p', 500) FROM mysql.seq_1_to_100000") // several commits
 	run := start(t, s.job("resume", 1, "resume"))
-	run.await(t, func() bool {
-		_, last, _ := run.snapshot()
-		return last.CopiedRows > 0
-	})
+	kafkatest.Read(t, s.brokers, `resume\..*`).Next(t, atLeast(1)) // of the first commit
 	run.stop(t)
 	_, last, _ := run.snapshot()
 	require.Less(t, last.CopiedRows, int64(100000), "the copy is not done yet")
-	s.source.Exec(t, "UPDATE resume.t SET v = 1 WHERE id % 1000 = 0", "DELETE FROM resume.t WHERE id % 1000 = 1", "INSERT INTO resume.t VALUES (200000, 2)")
+	s.source.Exec(t, "UPDATE resume.t SET v = 1 WHERE id % 1000 = 0", "DELETE FROM resume.t WHERE id % 1000 = 1", "INSERT INTO resume.t VALUES (200000, 2, NULL)")
 	run = start(t, s.job("resume", 2, "resume"))
 	run.awaitEvent(t, "continuing the copy")
 	run.awaitEvent(t, "job_stage_incr")
-	s.source.Exec(t, "INSERT INTO resume.t VALUES (300000, 3)")
+	s.source.Exec(t, "INSERT INTO resume.t VALUES (300000, 3, NULL)")
 	reads := map[string]int{}
 	kafkatest.Read(t, s.brokers, `resume\..*`).Next(t, until(`{"id":300000}`))
 	all := kafkatest.All(t, s.brokers, `resume\..*`)
@@ -207,6 +206,50 @@ func testSubscribeResume(t *testing.T, s *subscribed) {
 	require.InDelta(t, 1, rows[`resume.resume.t{"id":100000}`]["v"], 0)
 	require.NotContains(t, rows, `resume.resume.t{"id":1}`)
 	require.NotContains(t, rows, `resume.resume.t{"id":99001}`)
+}
+
+func testSubscribeMapped(t *testing.T, s *subscribed) {
+	s.source.Exec(t, "CREATE DATABASE region_7",
+		"CREATE TABLE region_7.orders (secret INT, id INT PRIMARY KEY, city VARCHAR(20) COLLATE utf8mb4_bin, state ENUM('new', 'it''s paid', 'sent'), n INT)",
+		"INSERT INTO region_7.orders VALUES (9, 1, 'Bern', 'it''s paid', 1), (9, 2, 'Bern', 'new', 1), (9, 3, 'bern', 'sent', 1), (9, 4, 'Bern', NULL, 1)")
+	job := s.job("mapped", 1, "")
+	job.Do = []filter.SchemaRule{{Regex: `^region_(\d+)$`, Rename: "shop_${1}", Tables: []filter.TableRule{
+		{Name: "orders", Rename: "sales", Columns: []string{"n", "id", "city", "state"}, Where: "city = 'Bern' AND state <> 'new'"},
+	}}}
+	run := start(t, job)
+	r := kafkatest.Read(t, s.brokers, `mapped\.shop_7\.sales`)
+	for _, m := range r.Next(t, atLeast(1)) {
+		require.Equal(t, `r {"city":"Bern","id":1,"n":1,"state":"it's paid"}`, afterwards(t, m))
+	}
+	run.awaitEvent(t, "job_stage_incr")
+	s.source.Exec(t, "UPDATE region_7.orders SET state = 'sent' WHERE id = 2", "UPDATE region_7.orders SET secret = 8, n = 2 WHERE id IN (1, 3)",
+		"UPDATE region_7.orders SET city = 'Basel' WHERE id = 1", "ALTER TABLE region_7.orders DROP COLUMN secret, ADD COLUMN late INT FIRST",
+		"INSERT INTO region_7.orders VALUES (0, 5, 'Bern', 'sent', 5), (0, 6, 'Zug', 'sent', 5)", "UPDATE region_7.orders SET id = 7 WHERE id = 5",
+		"DELETE FROM region_7.orders WHERE id IN (3, 7)")
+	byKey := map[string][]string{}
+	for _, m := range r.Next(t, atLeast(10)) {
+		byKey[string(m.Key)] = append(byKey[string(m.Key)], afterwards(t, m))
+	}
+	require.Equal(t, map[string][]string{
+		`{"id":1}`: {`u {"city":"Bern","id":1,"n":2,"state":"it's paid"}`, `d null`, `tombstone`},
+		`{"id":2}`: {`c {"city":"Bern","id":2,"n":1,"state":"sent"}`},
+		`{"id":5}`: {`c {"city":"Bern","id":5,"n":5,"state":"sent"}`, `d null`, `tombstone`},
+		`{"id":7}`: {`c {"city":"Bern","id":7,"n":5,"state":"sent"}`, `d null`, `tombstone`},
+	}, byKey)
+	run.stop(t)
+}
+
+// afterwards is a message in short: its operation, and the row after the change.
+func afterwards(t testing.TB, m *kgo.Record) string {
+	t.Helper()
+	if m.Value == nil {
+		return "tombstone"
+	}
+	e := parse(t, m)
+	require.Equal(t, "region_7.orders", e.Source.DB+"."+e.Source.Table, "the source block tells the names at the source")
+	after, err := json.Marshal(e.After)
+	require.NoError(t, err)
+	return e.Op + " " + string(after)
 }
 
 // until reports that a message with a key has come.

@@ -99,7 +99,7 @@ func follow(b *testing.B, cfg mysql.Config, flavor mysql.Flavor, from mysql.Posi
 	require.NoError(b, err)
 	defer stream.Close()
 	follower, err := feed.NewFollower(feed.Config{
-		Source: cfg, Flavor: flavor, Mapping: chosen, Producer: producer, Charsets: debezium.Charsets{45: "utf8mb4", 46: "utf8mb4"},
+		Source: cfg, Flavor: flavor, Mapping: chosen, Producer: producer, Collations: debezium.Collations{45: {Charset: "utf8mb4"}, 46: {Charset: "utf8mb4"}},
 		Format: debezium.Options{Version: "1", Connector: "mariadb", Name: name, Schemas: schemas}, Topics: &feed.Topics{Prefix: name, Changes: name + "-ddl"},
 		GroupBytes: 1, GroupTimeout: 100 * time.Millisecond, Event: func(string, string) {}, Log: zap.NewNop(),
 	}, from, nil, progress.Applied{})

@@ -10,6 +10,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
@@ -99,11 +100,15 @@ func (f *Follower) table(rows *binlog.Rows) (*table, error) {
 			f.cfg.Event("sequence_ignored", "the values of sequence "+full+" are not written")
 		}
 	} else {
-		columns, err := f.cfg.Format.Logged(rows.Shape, f.cfg.Charsets)
+		columns, err := f.cfg.Format.Logged(rows.Shape, f.cfg.Collations)
 		if err != nil {
 			return nil, fmt.Errorf("table %s.%s: %w", rows.Schema, rows.Table, err)
 		}
-		if k.table, err = f.cfg.table(rows.Schema, rows.Table, columns, rows.Shape.Key); err != nil {
+		catalog, err := f.cfg.Collations.Columns(rows.Shape)
+		if err != nil {
+			return nil, fmt.Errorf("table %s.%s: %w", rows.Schema, rows.Table, err)
+		}
+		if k.table, err = f.cfg.table(ddl.Name{Schema: rows.Schema, Table: rows.Table}, catalog, columns, rows.Shape.Key); err != nil {
 			return nil, err
 		}
 	}
@@ -141,23 +146,40 @@ func (f *Follower) rows(ctx context.Context, rows *binlog.Rows, source debezium.
 			return fmt.Errorf("the log leaves out column %s of table %s: set binlog_row_image=FULL at the source", shape.Columns[image.Missing[0]].Name, t.name)
 		}
 	}
+	runs, err := t.rows.Runs(rows.Kind, images)
+	if err != nil {
+		return err
+	}
+	source.Row = 0
+	for _, run := range runs {
+		if err := f.run(ctx, t, run, &source, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run writes changes of one kind, and counts them in the place that the source block tells.
+func (f *Follower) run(ctx context.Context, t *table, run mapping.Run, source *debezium.Source, now time.Time) error {
 	step := 1
-	if rows.Kind == binlog.Update {
+	if run.Kind == binlog.Update {
 		step = 2
 	}
+	images := run.Images
 	for i := 0; i < len(images); i += step {
-		source.Row = i / step
-		switch rows.Kind {
+		var err error
+		switch run.Kind {
 		case binlog.Insert:
-			err = f.insert(ctx, t, images[i].Values, source, now)
+			err = f.insert(ctx, t, images[i].Values, *source, now)
 		case binlog.Delete:
-			err = f.remove(ctx, t, images[i].Values, source, now)
+			err = f.remove(ctx, t, images[i].Values, *source, now)
 		default:
-			err = f.update(ctx, t, images[i].Values, images[i+1].Values, source, now)
+			err = f.update(ctx, t, images[i].Values, images[i+1].Values, *source, now)
 		}
 		if err != nil {
 			return err
 		}
+		source.Row++
 		f.group.rows++
 	}
 	return nil

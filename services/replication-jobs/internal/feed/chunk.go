@@ -8,6 +8,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
@@ -50,18 +51,20 @@ func (c *Copier) readTable(ctx context.Context, snap *fullcopy.Snapshot, session
 	if err != nil {
 		return err
 	}
-	messages, err := c.cfg.table(t.table.Schema, t.table.Name, columns, key)
+	messages, err := c.cfg.table(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns, columns, key)
 	if err != nil {
 		return err
 	}
-	r := &rowReader{ctx: ctx, copier: c, task: t, table: messages, out: out, values: make([]any, len(columns)), source: debezium.Source{
+	r := &rowReader{ctx: ctx, copier: c, task: t, table: messages, out: out, place: map[int]int{}, source: debezium.Source{
 		Time: time.Now(), Snapshot: true, File: snap.Position().File, Offset: snap.Position().Offset,
 	}}
-	expressions := make([]string, len(t.table.Columns))
-	for i, column := range t.table.Columns {
-		expressions[i] = expression(column)
+	var expressions []string
+	for _, at := range messages.rows.Order(len(columns)) {
+		r.place[at] = len(expressions)
+		expressions = append(expressions, expression(t.table.Columns[at]))
 	}
-	if err := snap.Read(ctx, session, t.table, expressions, t.state.LastKey, r.add); err != nil {
+	r.values = make([]any, len(expressions))
+	if err := snap.Read(ctx, session, t.table, t.key, expressions, t.state.LastKey, r.add); err != nil {
 		return err
 	}
 	r.begin()
@@ -124,6 +127,7 @@ type rowReader struct {
 	table  *table
 	source debezium.Source
 	values []any
+	place  map[int]int // where in a row each column of the source is
 	chunk  *chunk
 	out    chan<- *chunk
 }
@@ -136,6 +140,9 @@ func (r *rowReader) begin() {
 
 // add writes a row into the chunk under way, and sends that when it is full.
 func (r *rowReader) add(row []gomysql.FieldValue) error {
+	if taken, err := r.table.rows.MatchCopied(row, r.place); err != nil || !taken {
+		return err
+	}
 	r.begin()
 	for i := range row {
 		r.values[i] = value(&row[i])
@@ -155,7 +162,7 @@ func (r *rowReader) add(row []gomysql.FieldValue) error {
 	c.rows++
 	c.lastKey = c.lastKey[:0]
 	for _, i := range r.task.key {
-		c.lastKey = fullcopy.AppendKey(c.lastKey, &row[i])
+		c.lastKey = fullcopy.AppendKey(c.lastKey, &row[r.place[i]])
 	}
 	if c.rows >= int64(r.copier.cfg.ChunkSize) || c.bytes >= maxChunkBytes {
 		return r.flush()

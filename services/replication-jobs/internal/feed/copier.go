@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -143,7 +144,11 @@ func (c *Copier) plan(ctx context.Context, snap *fullcopy.Snapshot) ([]*task, er
 			kept[old] = true
 			continue
 		}
-		tasks = append(tasks, newTask(snap, t, old, number))
+		rows, err := c.cfg.Mapping.Rows(ddl.Name{Schema: t.Schema, Table: t.Name}, t.Columns)
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, newTask(snap, t, fullcopy.ChunkKey(t, rows), old, number))
 	}
 	// The largest first, so that no long one is left alone at the end.
 	slices.SortStableFunc(tasks, func(a, b *task) int { return int(b.table.RowsEstimate - a.table.RowsEstimate) })
@@ -161,9 +166,9 @@ func (c *Copier) firstLook(snap *fullcopy.Snapshot) error {
 	return err
 }
 
-func newTask(snap *fullcopy.Snapshot, t *mysql.Table, old *progress.Table, number int) *task {
+func newTask(snap *fullcopy.Snapshot, t *mysql.Table, key []int, old *progress.Table, number int) *task {
 	mark := snap.Fingerprint(t)
-	out := &task{table: t, key: fullcopy.ChunkKey(t)}
+	out := &task{table: t, key: key}
 	if old != nil && old.LastKey != nil && old.Fingerprint == mark && out.key != nil {
 		resumed := *old
 		resumed.Last = number
@@ -189,7 +194,7 @@ func (c *Copier) record(ctx context.Context, snap *fullcopy.Snapshot, tasks []*t
 	}
 	topics := make([]string, len(tasks))
 	for i, t := range tasks {
-		if topics[i], err = c.cfg.Topics.Of(t.table.Schema, t.table.Name); err != nil {
+		if topics[i], err = c.topic(t.table); err != nil {
 			return err
 		}
 	}
@@ -210,6 +215,15 @@ func (c *Copier) record(ctx context.Context, snap *fullcopy.Snapshot, tasks []*t
 	c.count()
 	c.announce(snap, tasks)
 	return nil
+}
+
+func (c *Copier) topic(t *mysql.Table) (string, error) {
+	source := ddl.Name{Schema: t.Schema, Table: t.Name}
+	told, err := c.cfg.Mapping.Target(source)
+	if err != nil {
+		return "", err
+	}
+	return c.cfg.Topics.Of(source, told)
 }
 
 func (c *Copier) records(snap *fullcopy.Snapshot, tasks []*task) ([]kafka.Record, error) {

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/debezium"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
@@ -21,13 +22,13 @@ import (
 type Config struct {
 	Source mysql.Config
 	Flavor mysql.Flavor
-	// Mapping chooses tables; it must be plain.
+	// Mapping chooses tables, columns and rows. A table's new name is that of its topic and schemas.
 	Mapping *mapping.Mapping
 	Format  debezium.Options
-	// Charsets are those of the source.
-	Charsets debezium.Charsets
-	Topics   *Topics
-	Producer *kafka.Producer
+	// Collations are those of the source.
+	Collations debezium.Collations
+	Topics     *Topics
+	Producer   *kafka.Producer
 	// ChunkSize is the number of rows after which a copy notes how far it has come, Readers the number of source sessions.
 	ChunkSize, Readers int
 	// GroupBytes and GroupTimeout say when a transaction of Kafka is worth it: with so many bytes of messages, or so long after the
@@ -51,29 +52,29 @@ type Topics struct {
 	Changes string
 
 	mu   sync.Mutex
-	used map[string]string
+	used map[string]ddl.Name
 }
 
-// Of returns the topic of a table. What a name of a topic cannot hold becomes '_', as with Debezium; two tables that would share a topic
+// Of returns the topic of a table of the source by the name under which it is told. What a name of a topic cannot hold becomes '_', as with Debezium; two tables that would share a topic
 // by that are an error.
-func (t *Topics) Of(schema, table string) (string, error) {
+func (t *Topics) Of(source, told ddl.Name) (string, error) {
 	if t.Single {
 		return t.Prefix, nil
 	}
-	name := t.Prefix + "." + fit(schema) + "." + fit(table)
+	name := t.Prefix + "." + fit(told.Schema) + "." + fit(told.Table)
 	if len(name) > maxTopic {
-		return "", fmt.Errorf("topic %s of table %s.%s is longer than %d characters: choose a shorter kafka_topic, or kafka_single_topic", name, schema, table, maxTopic)
+		return "", fmt.Errorf("topic %s of table %s.%s is longer than %d characters: choose a shorter kafka_topic, or kafka_single_topic", name, source.Schema, source.Table, maxTopic)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	owner := schema + "." + table
-	if other, ok := t.used[name]; ok && other != owner {
-		return "", fmt.Errorf("tables %s and %s would share the topic %s: leave one out, or choose kafka_single_topic", other, owner, name)
+	if other, ok := t.used[name]; ok && other != source {
+		return "", fmt.Errorf("tables %s.%s and %s.%s would share the topic %s: leave one out, name one otherwise, or choose kafka_single_topic",
+			other.Schema, other.Table, source.Schema, source.Table, name)
 	}
 	if t.used == nil {
-		t.used = map[string]string{}
+		t.used = map[string]ddl.Name{}
 	}
-	t.used[name] = owner
+	t.used[name] = source
 	return name, nil
 }
 
@@ -91,15 +92,32 @@ func fit(name string) string {
 // table is a table whose messages can be written.
 type table struct {
 	*debezium.Table
+	rows        *mapping.Rows
 	topic, name string
 }
 
-func (c *Config) table(schema, name string, columns []debezium.Column, key []int) (*table, error) {
-	topic, err := c.Topics.Of(schema, name)
+// table prepares messages for a table of the source. Columns and key are all that it has there, as the catalog or the log defines them.
+func (c *Config) table(source ddl.Name, catalog []mysql.Column, columns []debezium.Column, key []int) (*table, error) {
+	rows, err := c.Mapping.Rows(source, catalog)
 	if err != nil {
 		return nil, err
 	}
-	return &table{Table: c.Format.NewTable(schema, name, columns, key), topic: topic, name: schema + "." + name}, nil
+	if key, err = rows.Place(key); err != nil {
+		return nil, err
+	}
+	told, err := c.Mapping.Target(source)
+	if err != nil {
+		return nil, err
+	}
+	topic, err := c.Topics.Of(source, told)
+	if err != nil {
+		return nil, err
+	}
+	chosen := make([]debezium.Column, 0, len(columns))
+	for _, at := range rows.Order(len(columns)) {
+		chosen = append(chosen, columns[at])
+	}
+	return &table{Table: c.Format.NewTable(source, told, chosen, key), rows: rows, topic: topic, name: source.Schema + "." + source.Table}, nil
 }
 
 // message is one about a row of the table.

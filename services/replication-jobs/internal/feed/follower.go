@@ -6,6 +6,7 @@ import (
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
@@ -19,6 +20,8 @@ const (
 	maxGroupBytes = 16 << 20
 	// idleSave is how often the position is stored while no selected table changes.
 	idleSave = time.Second
+	// decodeAhead is how many transactions wait decoded. Their rows take several times the memory that the stream's limit counts.
+	decodeAhead = 4
 )
 
 // Stats says what has been written.
@@ -74,20 +77,55 @@ func (f *Follower) Stats() Stats { return *f.stats.Load() }
 // Run writes the stream until it is closed, and returns when the last of it is committed; or until ctx ends or something fails, and then
 // the position is that of the last commit.
 func (f *Follower) Run(ctx context.Context, stream <-chan *binlog.Transaction) error {
+	group, ctx := errgroup.WithContext(ctx)
+	decoded := make(chan *binlog.Transaction, decodeAhead)
+	group.Go(func() error {
+		defer close(decoded)
+		return decode(ctx, stream, decoded)
+	})
+	group.Go(func() error { return f.follow(ctx, stream, decoded) })
+	return group.Wait()
+}
+
+// decode passes transactions on with their rows decoded, so that this takes another processor than writing them.
+func decode(ctx context.Context, stream <-chan *binlog.Transaction, decoded chan<- *binlog.Transaction) error {
+	for {
+		select {
+		case t, ok := <-stream:
+			if !ok {
+				return nil
+			}
+			for _, rows := range t.Changes {
+				rows.Decode()
+			}
+			select {
+			case decoded <- t:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// follow writes decoded transactions. What still waits in the stream is only counted.
+func (f *Follower) follow(ctx context.Context, stream, decoded <-chan *binlog.Transaction) error {
 	tick := time.NewTicker(idleSave)
 	defer tick.Stop()
 	for {
-		if f.group.full() || f.group.due(len(stream) > 0, f.cfg.GroupBytes) {
+		more := len(decoded) > 0 || len(stream) > 0
+		if f.group.full() || f.group.due(more, f.cfg.GroupBytes) {
 			if err := f.commit(ctx); err != nil {
 				return err
 			}
 		}
 		var late <-chan time.Time
-		if f.group.messages > 0 && !f.group.open && len(stream) == 0 {
+		if f.group.messages > 0 && !f.group.open && !more {
 			late = time.After(time.Until(f.group.begun.Add(f.cfg.GroupTimeout)))
 		}
 		select {
-		case t, ok := <-stream:
+		case t, ok := <-decoded:
 			if !ok {
 				return f.end(ctx)
 			}

@@ -11,6 +11,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -134,11 +135,12 @@ func after(columns []mysql.Column, literals []string) string {
 	return strings.Join(alternatives, " OR ")
 }
 
-// chunkKey returns the columns by which the table is cut, nil if it cannot be.
-func chunkKey(t *mysql.Table) []int {
+// ChunkKey returns the columns by which the table is cut, nil if it cannot be. All of them are among those copied.
+func ChunkKey(t *mysql.Table, rows *mapping.Rows) []int {
+	copied := rows.Order(len(t.Columns))
 	usable := func(key []int) bool {
 		return len(key) > 0 && !slices.ContainsFunc(key, func(i int) bool {
-			return !splittable(t.Columns[i]) || t.Columns[i].Nullable || t.Columns[i].Generated
+			return !splittable(t.Columns[i]) || t.Columns[i].Nullable || t.Columns[i].Generated || !slices.Contains(copied, i)
 		})
 	}
 	for _, key := range append([][]int{t.PrimaryKey}, t.UniqueKeys...) {

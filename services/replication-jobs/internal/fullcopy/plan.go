@@ -102,8 +102,12 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 }
 
 func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
-	t := &task{table: table, target: mapped.Target, create: p.snap.creates[table.String()], key: chunkKey(table)}
-	if err := p.checkRows(t); err != nil {
+	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: table.Schema, Table: table.Name}, table.Columns)
+	if err != nil {
+		return err
+	}
+	t := &task{table: table, target: mapped.Target, create: p.snap.creates[table.String()], key: ChunkKey(table, rows)}
+	if err := p.checkRows(t, rows); err != nil {
 		return err
 	}
 	mark := fingerprint(t.create)
@@ -141,10 +145,9 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 }
 
 // checkRows refuses a filter or a choice of columns that the source's table, or the target's own, does not allow.
-func (p *plan) checkRows(t *task) error {
-	rows, err := p.copier.opt.Mapping.Rows(ddl.Name{Schema: t.table.Schema, Table: t.table.Name}, t.table.Columns)
-	if err != nil || rows == nil {
-		return err
+func (p *plan) checkRows(t *task, rows *mapping.Rows) error {
+	if rows == nil {
+		return nil
 	}
 	if err := rows.CheckKey(t.table); err != nil || !p.target.opt.SkipCreate {
 		return err

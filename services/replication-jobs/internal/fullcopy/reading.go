@@ -53,16 +53,16 @@ func (s *Snapshot) CheckChosen(opt Options) error {
 }
 
 // Read hands the values of the expressions for each row of a table to row, one session at a time; they are valid until row returns. Rows
-// of a table with a chunk key come in the order of that, those behind the stored key only where one is given. ErrChanged says that
+// come in the order of the chunk key where one is given, and then those behind the stored key only where that is. ErrChanged says that
 // the table was altered after the snapshot.
-func (s *Snapshot) Read(ctx context.Context, session int, t *mysql.Table, expressions []string, stored []byte, row func([]gomysql.FieldValue) error) error {
+func (s *Snapshot) Read(ctx context.Context, session int, t *mysql.Table, key []int, expressions []string, stored []byte, row func([]gomysql.FieldValue) error) error {
 	conn := s.snapshot.readers[session]
 	r := &reader{query: "SELECT " + strings.Join(expressions, ", ") + " FROM " + mysql.QuoteTable(t.Schema, t.Name)}
 	state := &progress.Table{LastKey: stored}
 	if stored != nil {
 		state.Chunks = 1
 	}
-	if err := r.order(&task{table: t, key: chunkKey(t), state: state}); err != nil {
+	if err := r.order(&task{table: t, key: key, state: state}); err != nil {
 		return err
 	}
 	return aside(conn, func() error { return selectRows(ctx, conn, t, r.query, row) })
@@ -76,9 +76,6 @@ func (s *Snapshot) Indexes(session int, t *mysql.Table) (*gomysql.Result, error)
 	}
 	return r, nil
 }
-
-// ChunkKey returns the columns by which a table is cut, nil if it cannot be.
-func ChunkKey(t *mysql.Table) []int { return chunkKey(t) }
 
 // AppendKey appends a key column's value to a stored key.
 func AppendKey(dst []byte, v *gomysql.FieldValue) []byte { return appendKeyValue(dst, v) }

@@ -27,13 +27,13 @@ const stageFull = "job_stage_full"
 // Prepare gives the configuration of a new job its full id and defaults, and refuses what its messages' rules cannot: fields that contradict
 // each other.
 func Prepare(c *replicationv1.JobConfig, jobType string) error {
-	complete(c, jobType)
+	c.JobId += "-" + jobType
+	complete(c)
 	return check(c, jobType)
 }
 
-// complete gives a configuration its full id and fills in the defaults of the contract.
-func complete(c *replicationv1.JobConfig, jobType string) {
-	c.JobId += "-" + jobType
+// complete fills in the defaults of the contract.
+func complete(c *replicationv1.JobConfig) {
 	fill(&c.Failover, true)
 	fill(&c.Retry, 2)
 	completeSource(c.GetSrcTask())
@@ -67,12 +67,29 @@ func check(c *replicationv1.JobConfig, jobType string) error {
 		return err
 	}
 	switch {
-	case c.GetReverse():
-		return fault.Invalid("job.reverse", "reverse jobs come with a later release: leave it out")
 	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
 		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
 	}
+	if err := checkReverse(c); err != nil {
+		return err
+	}
 	return checkNodes(c.GetFailover(), src.GetNodeId(), dest.GetNodeId())
+}
+
+// checkReverse refuses what a job that takes over from another one cannot do, and what only such a job can.
+func checkReverse(c *replicationv1.JobConfig) error {
+	src := c.GetSrcTask()
+	switch {
+	case !c.GetReverse() && src.GetWaitOnJob() != "":
+		return fault.Invalid("job.src_task.wait_on_job", "is for reverse jobs: say reverse, or leave it out")
+	case !c.GetReverse():
+		return nil
+	case src.GetWaitOnJob() == "":
+		return fault.Invalid("job.src_task.wait_on_job", "is required of a reverse job: name the job that it takes over from")
+	case c.GetTaskStepName() != stageIncr:
+		return fault.Invalid("job.task_step_name", "of a reverse job is job_stage_incr: the rows are there already")
+	}
+	return nil
 }
 
 // reading is what jobs of all types have in common.

@@ -18,6 +18,7 @@ const (
 	verbUpdated = "updated"
 	verbPaused  = "paused"
 	verbResumed = "resumed"
+	verbStarted = "started"
 	verbDecided = "decided"
 	verbDeleted = "deleted"
 )

@@ -38,12 +38,16 @@ type Service struct {
 	queue  *jobs.Client
 	sealer *secret.Sealer
 	key    Decrypter
+	check  Check
 	wake   Waker
 }
 
+// Check asks both instances of a reverse job, whose passwords are in the clear, whether it could run. Its error is for the caller.
+type Check func(ctx context.Context, config *replicationv1.JobConfig) error
+
 // NewService returns the service; a nil key means that clients cannot encrypt passwords.
-func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, key Decrypter, wake Waker) *Service {
-	return &Service{pool: pool, queue: queue, sealer: sealer, key: key, wake: wake}
+func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, key Decrypter, check Check, wake Waker) *Service {
+	return &Service{pool: pool, queue: queue, sealer: sealer, key: key, check: check, wake: wake}
 }
 
 // CreateJob stores a job; the first node with room takes it.
@@ -52,7 +56,10 @@ func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobReque
 	if err := Prepare(config, r.GetJobType()); err != nil {
 		return nil, err
 	}
-	job, err := s.newRow(r.GetJobType(), config)
+	if config.GetReverse() && config.GetSrcTask().GetGtid() != "" {
+		return nil, fault.Invalid("job.src_task.gtid", "of a reverse job is where the job that it takes over from ends: leave it out")
+	}
+	job, err := s.newRow(r.GetJobType(), config, uuid.NewString(), passwords{})
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +74,17 @@ func (s *Service) CreateJob(ctx context.Context, r *replicationv1.CreateJobReque
 func (s *Service) create(ctx context.Context, job newJob) (int64, error) {
 	caller := authn.FromContext(ctx)
 	job.tenant, job.owner = caller.Tenant, caller.User
+	return s.store(ctx, job)
+}
+
+// store stores a job and returns its revision.
+func (s *Service) store(ctx context.Context, job newJob) (int64, error) {
 	var index int64
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if err := checkPinned(ctx, tx, job.pinned); err != nil {
+			return err
+		}
+		if err := checkPredecessor(ctx, tx, job); err != nil {
 			return err
 		}
 		if index, err = insert(ctx, tx, job); err != nil {
@@ -83,13 +98,12 @@ func (s *Service) create(ctx context.Context, job newJob) (int64, error) {
 	return index, err
 }
 
-// newRow turns a configuration into what is stored: no password stays in it.
-func (s *Service) newRow(jobType string, config *replicationv1.JobConfig) (newJob, error) {
-	words, err := s.readPasswords(config)
+// newRow turns a configuration into what is stored: no password stays in it. One that is the mask stays what it was before.
+func (s *Service) newRow(jobType string, config *replicationv1.JobConfig, incarnation string, before passwords) (newJob, error) {
+	words, err := s.readPasswords(config, before)
 	if err != nil {
 		return newJob{}, err
 	}
-	incarnation := uuid.NewString()
 	box, err := seal(s.sealer, incarnation, words)
 	if err != nil {
 		return newJob{}, err
@@ -102,24 +116,33 @@ func (s *Service) newRow(jobType string, config *replicationv1.JobConfig) (newJo
 	pinned, preferred := nodes(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId())
 	return newJob{
 		id: config.GetJobId(), jobType: jobType, incarnation: incarnation,
-		config: text, step: config.GetTaskStepName(),
+		config: text, step: config.GetTaskStepName(), predecessor: config.GetSrcTask().GetWaitOnJob(),
 		sourceHost: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlHost(),
 		targetHost: config.GetDestTask().GetMysqlConnectionConfig().GetMysqlHost(),
 		passwords:  box, pinned: pinned, preferred: preferred,
 	}, nil
 }
 
-func (s *Service) readPasswords(config *replicationv1.JobConfig) (passwords, error) {
+func (s *Service) readPasswords(config *replicationv1.JobConfig, before passwords) (passwords, error) {
+	encrypted := config.GetIsMysqlPasswordEncrypted()
 	words := passwordsOf(config)
-	if !config.GetIsMysqlPasswordEncrypted() {
-		return words, nil
-	}
 	var err error
-	if words.source, err = Decrypt(s.key, "job.src_task.mysql_connection_config.mysql_password", words.source); err != nil {
+	if words.source, err = s.readPassword("job.src_task.mysql_connection_config.mysql_password", words.source, before.source, encrypted); err != nil {
 		return words, err
 	}
-	words.target, err = Decrypt(s.key, "job.dest_task.mysql_connection_config.mysql_password", words.target)
+	words.target, err = s.readPassword("job.dest_task.mysql_connection_config.mysql_password", words.target, before.target, encrypted)
 	return words, err
+}
+
+// readPassword reads a password of a request. One that is the mask, or empty, is the one before, where there is one.
+func (s *Service) readPassword(field, word, before string, encrypted bool) (string, error) {
+	switch {
+	case (word == mask || word == "") && before != "":
+		return before, nil
+	case word != "" && encrypted:
+		return Decrypt(s.key, field, word)
+	}
+	return word, nil
 }
 
 // ListJobs returns the jobs the caller may see.
@@ -180,6 +203,9 @@ func (s *Service) ResumeJob(ctx context.Context, r *replicationv1.ResumeJobReque
 func (s *Service) DeleteJob(ctx context.Context, r *replicationv1.DeleteJobRequest) (*replicationv1.DeleteJobResponse, error) {
 	remove := func(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
 		if err := del(ctx, tx, j.ID); err != nil {
+			return false, err
+		}
+		if err := stayWith(ctx, tx, j.ID); err != nil {
 			return false, err
 		}
 		return true, forgetLater(ctx, tx, s.queue, j)

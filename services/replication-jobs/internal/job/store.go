@@ -16,12 +16,21 @@ type newJob struct {
 	id, jobType, incarnation, tenant, owner string
 	config                                  []byte
 	step, sourceHost, targetHost            string
+	predecessor                             string // of a reverse job: the one that it takes over from
 	passwords                               sealed
 	pinned, preferred                       string
 }
 
 func (j newJob) summary() Summary {
-	return Summary{ID: j.id, Type: j.jobType, Tenant: j.tenant, Owner: j.owner, Status: "pending"}
+	return Summary{ID: j.id, Type: j.jobType, Tenant: j.tenant, Owner: j.owner, Status: j.status()}
+}
+
+// status is that of a new job.
+func (j newJob) status() string {
+	if j.predecessor != "" {
+		return reverseInit
+	}
+	return "pending"
 }
 
 // checkPinned refuses a node that was never seen: a job that only it may run would wait for ever.
@@ -46,11 +55,11 @@ func insert(ctx context.Context, tx pgx.Tx, j newJob) (int64, error) {
 	var index int64
 	err := tx.QueryRow(ctx, `
 		INSERT INTO replication.jobs (id, type, incarnation, tenant, owner, modify_index, config, step, source_host, target_host,
-			source_password, target_password, pinned_node, preferred_node)
-		VALUES ($1, $2, $3, $4, $5, nextval('replication.revision'), $6, $7, $8, $9, $10, $11, nullif($12, ''), nullif($13, ''))
+			source_password, target_password, pinned_node, preferred_node, status)
+		VALUES ($1, $2, $3, $4, $5, nextval('replication.revision'), $6, $7, $8, $9, $10, $11, nullif($12, ''), nullif($13, ''), $14)
 		RETURNING modify_index`,
 		j.id, j.jobType, j.incarnation, j.tenant, j.owner, j.config, j.step, j.sourceHost, j.targetHost,
-		j.passwords.source, j.passwords.target, j.pinned, j.preferred).Scan(&index)
+		j.passwords.source, j.passwords.target, j.pinned, j.preferred, j.status()).Scan(&index)
 	return index, pg.Fault(err, "JOB_EXISTS", "job %s exists already: choose another job_id, or delete that job first", j.id)
 }
 
@@ -68,11 +77,11 @@ func replace(ctx context.Context, tx pgx.Tx, j newJob, epoch int64) (int64, erro
 	var index int64
 	err = tx.QueryRow(ctx, `
 		UPDATE replication.jobs SET modify_index = nextval('replication.revision'), config = $2, step = $3, source_host = $4, target_host = $5,
-			source_password = $6, target_password = $7, pinned_node = nullif($8, ''), preferred_node = nullif($9, ''),
-			node = NULL, reported = false, reason = '', status = CASE WHEN status = 'paused' THEN 'paused' ELSE 'pending' END
+			source_password = $6, target_password = $7, pinned_node = nullif($8, ''), preferred_node = nullif($9, ''), incarnation = $10,
+			node = NULL, reported = false, reason = '', status = CASE WHEN status IN ('paused', 'reverse-init') THEN status ELSE 'pending' END
 		WHERE id = $1
 		RETURNING modify_index`,
-		j.id, j.config, j.step, j.sourceHost, j.targetHost, j.passwords.source, j.passwords.target, j.pinned, j.preferred).Scan(&index)
+		j.id, j.config, j.step, j.sourceHost, j.targetHost, j.passwords.source, j.passwords.target, j.pinned, j.preferred, j.incarnation).Scan(&index)
 	return index, pg.Fault(err, "JOB", "update job %s", j.id)
 }
 
@@ -82,6 +91,9 @@ type locked struct {
 
 	Node        *string
 	Epoch       int64
+	Stage       string
+	Reason      string
+	Successor   string
 	Incarnation string
 	Config      []byte
 	Source      []byte // sealed passwords
@@ -92,11 +104,11 @@ type locked struct {
 func lock(ctx context.Context, tx pgx.Tx, id string, of reach.Reach) (locked, error) {
 	var j locked
 	err := tx.QueryRow(ctx, `
-		SELECT id, type, tenant, owner, status, node::text, epoch, incarnation::text, config, source_password, target_password
+		SELECT id, type, tenant, owner, status, node::text, epoch, stage, reason, successor, incarnation::text, config, source_password, target_password
 		FROM replication.jobs
 		WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) AND ($3::text[] IS NULL OR tenant || ':' || owner = ANY ($3))
 		FOR UPDATE`, id, of.Tenant, of.Owners).
-		Scan(&j.ID, &j.Type, &j.Tenant, &j.Owner, &j.Status, &j.Node, &j.Epoch, &j.Incarnation, &j.Config, &j.Source, &j.Target)
+		Scan(&j.ID, &j.Type, &j.Tenant, &j.Owner, &j.Status, &j.Node, &j.Epoch, &j.Stage, &j.Reason, &j.Successor, &j.Incarnation, &j.Config, &j.Source, &j.Target)
 	return j, notFound(err, id)
 }
 
@@ -109,6 +121,8 @@ func pause(ctx context.Context, tx pgx.Tx, j locked) (bool, error) {
 	switch j.Status {
 	case "paused":
 		return false, nil
+	case reverseInit:
+		return false, fault.Precondition("JOB_WAITS", "job %s waits for the job that it takes over from: there is nothing to pause", j.ID)
 	case "finished":
 		return false, fault.Precondition("JOB_FINISHED", "job %s is finished: there is nothing to pause", j.ID)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/secret"
 
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
@@ -117,26 +116,13 @@ func (s *Subscriptions) row(config *replicationv1.SubscriptionConfig, incarnatio
 
 func (s *Subscriptions) readPasswords(config *replicationv1.SubscriptionConfig, before passwords) (passwords, error) {
 	words := passwords{source: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlPassword(), target: config.GetDestTask().GetKafkaPassword()}
-	for _, word := range []struct {
-		field  string
-		now    *string
-		before string
-	}{
-		{"job.src_task.mysql_connection_config.mysql_password", &words.source, before.source},
-		{"job.dest_task.kafka_password", &words.target, before.target},
-	} {
-		switch {
-		case *word.now == mask && before != passwords{}:
-			*word.now = word.before
-		case *word.now != "" && config.GetIsMysqlPasswordEncrypted():
-			plain, err := Decrypt(s.jobs.key, word.field, *word.now)
-			if err != nil {
-				return words, err
-			}
-			*word.now = plain
-		}
+	encrypted := config.GetIsMysqlPasswordEncrypted()
+	var err error
+	if words.source, err = s.jobs.readPassword("job.src_task.mysql_connection_config.mysql_password", words.source, before.source, encrypted); err != nil {
+		return words, err
 	}
-	return words, nil
+	words.target, err = s.jobs.readPassword("job.dest_task.kafka_password", words.target, before.target, encrypted)
+	return words, err
 }
 
 // completeSubscription fills in the defaults of the contract.
@@ -172,19 +158,7 @@ func checkSubscription(c *replicationv1.SubscriptionConfig) error {
 	case dest.GetKafkaSchemaChangeTopic() == dest.GetKafkaTopic() && dest.GetKafkaSingleTopic():
 		return fault.Invalid("job.dest_task.kafka_schema_change_topic", "is the topic of the rows: name another one")
 	}
-	if err := checkPlain(c.GetSrcTask()); err != nil {
-		return err
-	}
 	return checkNodes(c.GetFailover(), c.GetSrcTask().GetNodeId(), dest.GetNodeId())
-}
-
-// checkPlain refuses what is not applied to messages yet.
-func checkPlain(src *replicationv1.SourceTask) error {
-	m, err := mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb()))
-	if err == nil && !m.Plain() {
-		return fault.Invalid("job.src_task.replicate_do_db", "has renames, column lists or row filters, which are not applied to messages yet: leave them out")
-	}
-	return err
 }
 
 func maskedSubscription(c *replicationv1.SubscriptionConfig) *replicationv1.SubscriptionConfig {

@@ -62,15 +62,24 @@ func choose(name ddl.Name, chosen []string, all []mysql.Column) ([]int, error) {
 
 // CheckKey refuses a choice of columns that leaves out one by which the rows of the table are told apart.
 func (r *Rows) CheckKey(t *mysql.Table) error {
+	_, err := r.Place(t.Key())
+	return err
+}
+
+// Place returns where the columns of a key, which are indexes at the source, are among those chosen. It refuses a choice that leaves one out.
+func (r *Rows) Place(key []int) ([]int, error) {
 	if r == nil || r.order == nil {
-		return nil
+		return key, nil
 	}
-	for _, at := range t.Key() {
-		if !slices.Contains(r.order, at) {
-			return refuse("column_map_from of table %s leaves out column %s of its key", plainName(r.table), t.Columns[at].Name)
+	var out []int
+	for _, at := range key {
+		place := slices.Index(r.order, at)
+		if place < 0 {
+			return nil, refuse("column_map_from of table %s leaves out column %s of its key", plainName(r.table), r.columns[at].Name)
 		}
+		out = append(out, place)
 	}
-	return nil
+	return out, nil
 }
 
 // Order returns the indexes of the source's columns in the order of the target.

@@ -22,6 +22,7 @@ type assignment struct {
 	Source, Target []byte // sealed passwords
 	Epoch          int64
 	StoredSequence int64
+	Finish         bool
 	Known          bool // the node runs it, and has its configuration
 }
 
@@ -38,13 +39,13 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 		ids[i], epochs[i] = run.GetJobId(), run.GetEpoch()
 	}
 	rows, _ := tx.Query(ctx, `
-		SELECT j.id, j.type, j.tenant, j.owner, j.status, j.incarnation::text, j.epoch, j.stored_sequence, r.id IS NOT NULL AS known,
+		SELECT j.id, j.type, j.tenant, j.owner, j.status, j.incarnation::text, j.epoch, j.stored_sequence, j.successor <> '', r.id IS NOT NULL AS known,
 			CASE WHEN r.id IS NULL THEN j.config END AS config, j.source_password, j.target_password
 		FROM replication.jobs AS j
 		LEFT JOIN unnest($2::text[], $3::bigint[]) AS r (id, epoch) ON r.id = j.id AND r.epoch = j.epoch
 		WHERE j.node = $1 AND j.status IN ('running', 'retrying') ORDER BY j.id`, r.GetNodeId(), ids, epochs)
 	stored, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (a assignment, err error) {
-		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Epoch, &a.StoredSequence, &a.Known,
+		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Epoch, &a.StoredSequence, &a.Finish, &a.Known,
 			&a.Config, &a.Source, &a.Target)
 		return a, err
 	})
@@ -80,7 +81,7 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 func (a assignment) named(decisions []*replicationv1.StatementDecision) *replicationv1.Assignment {
 	return &replicationv1.Assignment{
 		Job: &replicationv1.JobConfig{JobId: a.ID}, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation,
-		Decisions: decisions,
+		Decisions: decisions, Finish: a.Finish,
 	}
 }
 
@@ -96,7 +97,9 @@ func (s *Service) open(a assignment) (*replicationv1.Assignment, error) {
 	if err := job.Unseal(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
 		return nil, err
 	}
-	return &replicationv1.Assignment{Job: config, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation}, nil
+	return &replicationv1.Assignment{
+		Job: config, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation, Finish: a.Finish,
+	}, nil
 }
 
 // openSubscription reads what is stored of a job that writes to Kafka.

@@ -35,6 +35,7 @@ type holding struct {
 	CopiedPercent  float64
 	Delay          int64
 	Backlog        int64
+	End            string // GTID set of the target where the job has finished to be reversed
 }
 
 func (h holding) active() bool { return h.Status == "running" || h.Status == "retrying" }
@@ -75,7 +76,7 @@ func (h holding) after(r *replicationv1.RunReport) holding {
 	case replicationv1.RunState_RUN_STATE_RETRYING:
 		h.Status, h.Reason, h.StoppedAt = "retrying", clean(r.GetError()), clean(r.GetStoppedAt())
 	case replicationv1.RunState_RUN_STATE_FINISHED:
-		h.Status = "finished"
+		h.Status, h.End = "finished", r.GetEndGtidSet()
 	default: // says nothing
 	}
 	return h
@@ -153,8 +154,23 @@ func (s *Service) update(ctx context.Context, tx pgx.Tx, node string, known map[
 		if err := job.StatusChanged(ctx, tx, s.queue, before.Summary, want.Status, want.Reason); err != nil {
 			return err
 		}
+		if want.End == "" {
+			continue
+		}
+		if err := s.handOver(ctx, tx, want); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// handOver starts the job that takes over from one that has finished.
+func (s *Service) handOver(ctx context.Context, tx pgx.Tx, finished holding) error {
+	next, ok, err := job.HandOver(ctx, tx, finished.ID, finished.End)
+	if err != nil || !ok {
+		return err
+	}
+	return job.StatusChanged(ctx, tx, s.queue, next, "pending", "job "+finished.ID+" has finished")
 }
 
 // columns are holdings turned on their side, for unnest.

@@ -127,7 +127,7 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 	for _, a := range assignments {
 		if a.GetJob().GetSrcTask() == nil && a.GetSubscription() == nil {
 			if r := n.runs[a.GetJob().GetJobId()]; r != nil {
-				r.decide(decisionsOf(a))
+				r.obey(a)
 			}
 			continue // it runs, or this answer had no room for its configuration
 		}

@@ -30,7 +30,7 @@ func (r *run) report(traffic *replicationv1.MessageStatus) *replicationv1.RunRep
 	return &replicationv1.RunReport{
 		JobId: r.id, Epoch: r.epoch, State: r.state, Error: r.failure, Events: slices.Clone(r.events),
 		Source: f.source(), Target: f.target(), Stage: r.progress.Stage, CopiedPercent: r.progress.Percent,
-		StoppedAt: r.stoppedAt,
+		StoppedAt: r.stoppedAt, EndGtidSet: r.progress.End.GTIDSet,
 	}
 }
 

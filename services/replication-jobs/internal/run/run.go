@@ -48,6 +48,8 @@ type run struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	decided chan struct{} // an operator has decided something: try again at once
+	ending  sync.Once     // closes finish
+	finish  chan struct{} // closed when the job is to end once all is applied
 
 	mu        sync.Mutex
 	state     replicationv1.RunState
@@ -63,9 +65,12 @@ func start(a *replicationv1.Assignment, e Engine, news func(), log *zap.Logger) 
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{
 		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(max(a.GetJob().GetRetry(), a.GetSubscription().GetRetry())), engine: e, news: news,
-		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
+		finish: make(chan struct{}),
+		log:    log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
 		state: replicationv1.RunState_RUN_STATE_RUNNING, sequence: a.GetStoredSequence(),
 	}
+	r.job.Finish = r.finish
+	r.obey(a)
 	r.log.Info("starting run")
 	go func() {
 		defer close(r.done)
@@ -84,8 +89,8 @@ func (r *run) supervise(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil && r.job.Step == string(engine.StepFull) {
-			r.finish()
+		if err == nil && (r.job.Step == string(engine.StepFull) || r.told()) {
+			r.finished()
 			return
 		}
 		if err == nil {
@@ -139,6 +144,24 @@ func (r *run) decide(all []ddl.Decision) {
 	}
 }
 
+// obey takes what the manager says of a run that goes on.
+func (r *run) obey(a *replicationv1.Assignment) {
+	if a.GetFinish() {
+		r.ending.Do(func() { close(r.finish) })
+	}
+	r.decide(decisionsOf(a))
+}
+
+// told reports whether the run is to end.
+func (r *run) told() bool {
+	select {
+	case <-r.finish:
+		return true
+	default:
+		return false
+	}
+}
+
 // pauseAfter is short for the first failures, then doubles up to a bound, with a fifth of chance either way.
 func pauseAfter(failures, retries int) time.Duration {
 	pause := firstPause
@@ -185,7 +208,7 @@ func (r *run) again() {
 	r.news()
 }
 
-func (r *run) finish() {
+func (r *run) finished() {
 	r.mu.Lock()
 	r.state, r.failure, r.stoppedAt = replicationv1.RunState_RUN_STATE_FINISHED, "", ""
 	r.progress.Percent = 100

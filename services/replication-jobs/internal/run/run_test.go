@@ -179,7 +179,7 @@ func TestRunsFollowTheManager(t *testing.T) {
 	require.Equal(t, engine.Job{
 		ID: "a", Incarnation: "inc", Epoch: 1, Step: "all", ChunkSize: 7, ParallelWorkers: 3,
 		Source: mysql.Config{Host: "source", Port: 3306, User: "u", Password: "p"}, Target: mysql.Config{Host: "target", Port: 3306, User: "u", Password: "p"},
-		Do: a.job.Do, Ignore: a.job.Ignore,
+		Do: a.job.Do, Ignore: a.job.Ignore, Finish: a.job.Finish,
 	}, a.job)
 	require.Equal(t, "shop", a.job.Do[0].Schema)
 	require.Equal(t, "orders", a.job.Do[0].Tables[0].Name)
@@ -194,6 +194,32 @@ func TestRunsFollowTheManager(t *testing.T) {
 	ended(t, b)
 	require.Eventually(t, func() bool { return m.report("b") == nil && m.report("a") != nil }, patience, moment)
 	require.Empty(t, e)
+}
+
+func TestARunThatIsToldToFinishesOnce(t *testing.T) {
+	t.Parallel()
+	m := newManager()
+	e := startNode(t, m)
+	m.want(assignment("a", 1))
+	w := e.next(t)
+	select {
+	case <-w.job.Finish:
+		require.FailNow(t, "nobody has told it to finish")
+	default:
+	}
+	m.want(&replicationv1.Assignment{Job: &replicationv1.JobConfig{JobId: "a"}, Epoch: 1, Finish: true})
+	select {
+	case <-w.job.Finish:
+	case <-time.After(patience):
+		require.FailNow(t, "it was not told to finish")
+	}
+	w.reporter.Progress(engine.Progress{Stage: "job_stage_incr", End: mysql.Position{GTIDSet: "0-1-7"}})
+	w.end <- nil
+	require.Eventually(t, func() bool {
+		r := m.report("a")
+		return r.GetState() == replicationv1.RunState_RUN_STATE_FINISHED && r.GetEndGtidSet() == "0-1-7"
+	}, patience, moment)
+	require.Empty(t, e, "it is not started again")
 }
 
 func TestAFailureShowsAndHeals(t *testing.T) {

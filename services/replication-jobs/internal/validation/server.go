@@ -90,7 +90,9 @@ func (s *Service) instance(c *replicationv1.JobConfig, task string, i *replicati
 			return mysql.Config{}, err
 		}
 	}
-	return mysql.Config{Host: i.GetMysqlHost(), Port: uint16(i.GetMysqlPort()), User: i.GetMysqlUser(), Password: password}, nil
+	cfg := plain(i)
+	cfg.Password = password
+	return cfg, nil
 }
 
 func (r *Report) toProto(c *replicationv1.JobConfig) *replicationv1.ValidateJobResponse {

@@ -134,6 +134,9 @@ func (v *validator) settings() error {
 		return fmt.Errorf("read the settings of the binary log: %w", mysql.Explain(err))
 	}
 	checkSettings(have, side)
+	if v.job.NeedsGTID && strings.EqualFold(have["gtid_mode"], "OFF") {
+		side.GTIDMode.add("the server has gtid_mode=OFF: set it to ON")
+	}
 	return nil
 }
 

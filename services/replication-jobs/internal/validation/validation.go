@@ -27,6 +27,7 @@ type Job struct {
 	Mapping        *mapping.Mapping
 	Copies         bool // whether the job has a full copy
 	Follows        bool // whether it follows the binary log
+	NeedsGTID      bool // whether it starts behind a GTID set
 	// DropTables and SkipCreate are drop_table_if_exists and skip_create_db_table.
 	DropTables, SkipCreate bool
 }

@@ -30,7 +30,7 @@ type JobConfig struct {
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// What to do: "job_stage_full" copies and stops, "job_stage_incr" only follows the binlog, "all" and "" do both.
 	TaskStepName string `protobuf:"bytes,2,opt,name=task_step_name,json=taskStepName,proto3" json:"task_step_name,omitempty"`
-	// True for a hand-made reverse job.
+	// True for a job that takes over, in the other direction, when src_task.wait_on_job has ended: it waits for ReverseStart until then.
 	Reverse bool `protobuf:"varint,3,opt,name=reverse,proto3" json:"reverse,omitempty"`
 	// False pins both tasks to their node_id, which is then required. Default true.
 	Failover *bool `protobuf:"varint,4,opt,name=failover,proto3,oneof" json:"failover,omitempty"`
@@ -161,7 +161,7 @@ type SourceTask struct {
 	BinlogRelay bool `protobuf:"varint,12,opt,name=binlog_relay,json=binlogRelay,proto3" json:"binlog_relay,omitempty"`
 	// Longest wait for a group to fill, in milliseconds. Default 100.
 	GroupTimeout *int32 `protobuf:"varint,13,opt,name=group_timeout,json=groupTimeout,proto3,oneof" json:"group_timeout,omitempty"`
-	// For a reverse job: the job that must finish first. Not available yet: must be empty.
+	// For a reverse job: the full id of the job that must finish first.
 	WaitOnJob string `protobuf:"bytes,14,opt,name=wait_on_job,json=waitOnJob,proto3" json:"wait_on_job,omitempty"`
 	// Start from the source's present position, without a full copy.
 	AutoGtid      bool `protobuf:"varint,15,opt,name=auto_gtid,json=autoGtid,proto3" json:"auto_gtid,omitempty"`
@@ -642,7 +642,7 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x05retry\x18\b \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x01R\x05retry\x88\x01\x01B\v\n" +
 	"\t_failoverB\b\n" +
-	"\x06_retry\"\xa4\a\n" +
+	"\x06_retry\"\xa5\a\n" +
 	"\n" +
 	"SourceTask\x12/\n" +
 	"\ttask_name\x18\x01 \x01(\tB\x12\xbaH\x0fr\rR\x03srcR\x06sourceR\btaskName\x12 \n" +
@@ -659,8 +659,8 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	" \x03(\v2\".opsdeck.replication.v1.SchemaRuleB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x11replicateIgnoreDb\x12g\n" +
 	"\x17mysql_connection_config\x18\v \x01(\v2'.opsdeck.replication.v1.MySQLConnectionB\x06\xbaH\x03\xc8\x01\x01R\x15mysqlConnectionConfig\x12*\n" +
 	"\fbinlog_relay\x18\f \x01(\bB\a\xbaH\x04j\x02\b\x00R\vbinlogRelay\x125\n" +
-	"\rgroup_timeout\x18\r \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\xcf$(\x00H\x03R\fgroupTimeout\x88\x01\x01\x12'\n" +
-	"\vwait_on_job\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18\x00R\twaitOnJob\x12\x1b\n" +
+	"\rgroup_timeout\x18\r \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\xcf$(\x00H\x03R\fgroupTimeout\x88\x01\x01\x12(\n" +
+	"\vwait_on_job\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\twaitOnJob\x12\x1b\n" +
 	"\tauto_gtid\x18\x0f \x01(\bR\bautoGtidB\x11\n" +
 	"\x0f_group_max_sizeB\r\n" +
 	"\v_chunk_sizeB\x18\n" +

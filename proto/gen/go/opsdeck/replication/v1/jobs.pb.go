@@ -144,6 +144,418 @@ func (x *CreateJobResponse) GetJobModifyIndex() int64 {
 	return 0
 }
 
+// A job to be changed.
+type UpdateJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "migration" or "sync".
+	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
+	// The job as its owner wants it from now on. A job_id without the suffix is completed; a password of "*" keeps the one there is.
+	Job           *JobConfig `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateJobRequest) Reset() {
+	*x = UpdateJobRequest{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateJobRequest) ProtoMessage() {}
+
+func (x *UpdateJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateJobRequest.ProtoReflect.Descriptor instead.
+func (*UpdateJobRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdateJobRequest) GetJobType() string {
+	if x != nil {
+		return x.JobType
+	}
+	return ""
+}
+
+func (x *UpdateJobRequest) GetJob() *JobConfig {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+// The job as it was stored.
+type UpdateJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The configuration with defaults filled in.
+	Job *JobConfig `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// Revision of the cluster's state at which the change was planned.
+	EvalCreateIndex int64 `protobuf:"varint,2,opt,name=eval_create_index,json=evalCreateIndex,proto3" json:"eval_create_index,omitempty"`
+	// Revision of the job itself.
+	JobModifyIndex int64 `protobuf:"varint,3,opt,name=job_modify_index,json=jobModifyIndex,proto3" json:"job_modify_index,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateJobResponse) Reset() {
+	*x = UpdateJobResponse{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateJobResponse) ProtoMessage() {}
+
+func (x *UpdateJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateJobResponse.ProtoReflect.Descriptor instead.
+func (*UpdateJobResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UpdateJobResponse) GetJob() *JobConfig {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *UpdateJobResponse) GetEvalCreateIndex() int64 {
+	if x != nil {
+		return x.EvalCreateIndex
+	}
+	return 0
+}
+
+func (x *UpdateJobResponse) GetJobModifyIndex() int64 {
+	if x != nil {
+		return x.JobModifyIndex
+	}
+	return 0
+}
+
+// Which job to reverse, and with which accounts.
+type ReverseJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "migration" or "sync".
+	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
+	// Full id of the job to reverse.
+	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Accounts of the new job; without it those of the job to reverse.
+	ReverseConfig *ReverseConfig `protobuf:"bytes,3,opt,name=reverse_config,json=reverseConfig,proto3" json:"reverse_config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseJobRequest) Reset() {
+	*x = ReverseJobRequest{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseJobRequest) ProtoMessage() {}
+
+func (x *ReverseJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseJobRequest.ProtoReflect.Descriptor instead.
+func (*ReverseJobRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReverseJobRequest) GetJobType() string {
+	if x != nil {
+		return x.JobType
+	}
+	return ""
+}
+
+func (x *ReverseJobRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ReverseJobRequest) GetReverseConfig() *ReverseConfig {
+	if x != nil {
+		return x.ReverseConfig
+	}
+	return nil
+}
+
+// Accounts of a reverse job. What is empty stays as it is in the job to reverse.
+type ReverseConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Account on the new source, that is the original target.
+	SrcUser string `protobuf:"bytes,1,opt,name=src_user,json=srcUser,proto3" json:"src_user,omitempty"`
+	// Its password.
+	SrcPwd string `protobuf:"bytes,2,opt,name=src_pwd,json=srcPwd,proto3" json:"src_pwd,omitempty"`
+	// Account on the new target, that is the original source.
+	DestUser string `protobuf:"bytes,3,opt,name=dest_user,json=destUser,proto3" json:"dest_user,omitempty"`
+	// Another spelling of dest_user.
+	DstUser string `protobuf:"bytes,4,opt,name=dst_user,json=dstUser,proto3" json:"dst_user,omitempty"`
+	// Its password.
+	DstPwd string `protobuf:"bytes,5,opt,name=dst_pwd,json=dstPwd,proto3" json:"dst_pwd,omitempty"`
+	// Another spelling of dst_pwd.
+	DestPwd string `protobuf:"bytes,6,opt,name=dest_pwd,json=destPwd,proto3" json:"dest_pwd,omitempty"`
+	// True: passwords are RSA (PKCS#1 v1.5) then base64 under the server's key.
+	IsMysqlPasswordEncrypted bool `protobuf:"varint,7,opt,name=is_mysql_password_encrypted,json=isMysqlPasswordEncrypted,proto3" json:"is_mysql_password_encrypted,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
+}
+
+func (x *ReverseConfig) Reset() {
+	*x = ReverseConfig{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseConfig) ProtoMessage() {}
+
+func (x *ReverseConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseConfig.ProtoReflect.Descriptor instead.
+func (*ReverseConfig) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReverseConfig) GetSrcUser() string {
+	if x != nil {
+		return x.SrcUser
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetSrcPwd() string {
+	if x != nil {
+		return x.SrcPwd
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetDestUser() string {
+	if x != nil {
+		return x.DestUser
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetDstUser() string {
+	if x != nil {
+		return x.DstUser
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetDstPwd() string {
+	if x != nil {
+		return x.DstPwd
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetDestPwd() string {
+	if x != nil {
+		return x.DestPwd
+	}
+	return ""
+}
+
+func (x *ReverseConfig) GetIsMysqlPasswordEncrypted() bool {
+	if x != nil {
+		return x.IsMysqlPasswordEncrypted
+	}
+	return false
+}
+
+// The reverse job is made.
+type ReverseJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseJobResponse) Reset() {
+	*x = ReverseJobResponse{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseJobResponse) ProtoMessage() {}
+
+func (x *ReverseJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseJobResponse.ProtoReflect.Descriptor instead.
+func (*ReverseJobResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{6}
+}
+
+// Which reverse job.
+type StartReverseJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "migration" or "sync".
+	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
+	// Full id of the reverse job; that of the original stands for the job reverse-<id>.
+	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartReverseJobRequest) Reset() {
+	*x = StartReverseJobRequest{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartReverseJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartReverseJobRequest) ProtoMessage() {}
+
+func (x *StartReverseJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartReverseJobRequest.ProtoReflect.Descriptor instead.
+func (*StartReverseJobRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StartReverseJobRequest) GetJobType() string {
+	if x != nil {
+		return x.JobType
+	}
+	return ""
+}
+
+func (x *StartReverseJobRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+// The original job ends as soon as nothing is written to its source any more.
+type StartReverseJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartReverseJobResponse) Reset() {
+	*x = StartReverseJobResponse{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartReverseJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartReverseJobResponse) ProtoMessage() {}
+
+func (x *StartReverseJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartReverseJobResponse.ProtoReflect.Descriptor instead.
+func (*StartReverseJobResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{8}
+}
+
 // Which jobs to list.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -165,7 +577,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[2]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -177,7 +589,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[2]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -190,7 +602,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{2}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListJobsRequest) GetJobType() string {
@@ -248,7 +660,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +672,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +685,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{3}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListJobsResponse) GetJobs() []*JobSummary {
@@ -295,7 +707,8 @@ type JobSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full id.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// pending (no node has it yet), running, retrying (it failed and is tried again), paused or finished.
+	// pending (no node has it yet), running, retrying (it failed and is tried again), paused, finished, or reverse-init (it waits for the job
+	// that it takes over from).
 	JobStatus string `protobuf:"bytes,2,opt,name=job_status,json=jobStatus,proto3" json:"job_status,omitempty"`
 	// Kafka topic; "" for MySQL jobs.
 	Topic string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -315,7 +728,7 @@ type JobSummary struct {
 
 func (x *JobSummary) Reset() {
 	*x = JobSummary{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +740,7 @@ func (x *JobSummary) String() string {
 func (*JobSummary) ProtoMessage() {}
 
 func (x *JobSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +753,7 @@ func (x *JobSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSummary.ProtoReflect.Descriptor instead.
 func (*JobSummary) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobSummary) GetJobId() string {
@@ -416,7 +829,7 @@ type JobStep struct {
 
 func (x *JobStep) Reset() {
 	*x = JobStep{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +841,7 @@ func (x *JobStep) String() string {
 func (*JobStep) ProtoMessage() {}
 
 func (x *JobStep) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +854,7 @@ func (x *JobStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStep.ProtoReflect.Descriptor instead.
 func (*JobStep) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobStep) GetStepName() string {
@@ -485,7 +898,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[6]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +910,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[6]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +923,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{6}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetJobRequest) GetJobType() string {
@@ -540,7 +953,7 @@ type GetJobResponse struct {
 
 func (x *GetJobResponse) Reset() {
 	*x = GetJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[7]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +965,7 @@ func (x *GetJobResponse) String() string {
 func (*GetJobResponse) ProtoMessage() {}
 
 func (x *GetJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[7]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +978,7 @@ func (x *GetJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobResponse.ProtoReflect.Descriptor instead.
 func (*GetJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetJobResponse) GetBasicTaskProfile() *TaskProfile {
@@ -603,7 +1016,7 @@ type TaskProfile struct {
 
 func (x *TaskProfile) Reset() {
 	*x = TaskProfile{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[8]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +1028,7 @@ func (x *TaskProfile) String() string {
 func (*TaskProfile) ProtoMessage() {}
 
 func (x *TaskProfile) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[8]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +1041,7 @@ func (x *TaskProfile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskProfile.ProtoReflect.Descriptor instead.
 func (*TaskProfile) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{8}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskProfile) GetJobBaseInfo() *JobBaseInfo {
@@ -694,7 +1107,7 @@ type JobBaseInfo struct {
 
 func (x *JobBaseInfo) Reset() {
 	*x = JobBaseInfo{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[9]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +1119,7 @@ func (x *JobBaseInfo) String() string {
 func (*JobBaseInfo) ProtoMessage() {}
 
 func (x *JobBaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[9]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +1132,7 @@ func (x *JobBaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobBaseInfo.ProtoReflect.Descriptor instead.
 func (*JobBaseInfo) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{9}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JobBaseInfo) GetJobId() string {
@@ -781,7 +1194,7 @@ type TaskNode struct {
 
 func (x *TaskNode) Reset() {
 	*x = TaskNode{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[10]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +1206,7 @@ func (x *TaskNode) String() string {
 func (*TaskNode) ProtoMessage() {}
 
 func (x *TaskNode) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[10]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +1219,7 @@ func (x *TaskNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskNode.ProtoReflect.Descriptor instead.
 func (*TaskNode) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{10}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TaskNode) GetNodeAddr() string {
@@ -852,7 +1265,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[11]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +1277,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[11]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +1290,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{11}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ConnectionInfo) GetSrcDataBase() *MySQLConnection {
@@ -940,7 +1353,7 @@ type KafkaConnection struct {
 
 func (x *KafkaConnection) Reset() {
 	*x = KafkaConnection{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[12]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1365,7 @@ func (x *KafkaConnection) String() string {
 func (*KafkaConnection) ProtoMessage() {}
 
 func (x *KafkaConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[12]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1378,7 @@ func (x *KafkaConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KafkaConnection.ProtoReflect.Descriptor instead.
 func (*KafkaConnection) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{12}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *KafkaConnection) GetTaskName() string {
@@ -1106,7 +1519,7 @@ type JobSettings struct {
 
 func (x *JobSettings) Reset() {
 	*x = JobSettings{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[13]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1531,7 @@ func (x *JobSettings) String() string {
 func (*JobSettings) ProtoMessage() {}
 
 func (x *JobSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[13]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1544,7 @@ func (x *JobSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSettings.ProtoReflect.Descriptor instead.
 func (*JobSettings) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{13}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JobSettings) GetBinlogRelay() bool {
@@ -1237,7 +1650,7 @@ type TaskLog struct {
 
 func (x *TaskLog) Reset() {
 	*x = TaskLog{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[14]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1662,7 @@ func (x *TaskLog) String() string {
 func (*TaskLog) ProtoMessage() {}
 
 func (x *TaskLog) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[14]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1675,7 @@ func (x *TaskLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskLog.ProtoReflect.Descriptor instead.
 func (*TaskLog) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{14}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TaskLog) GetTaskEvents() []*TaskEvent {
@@ -1317,7 +1730,7 @@ type TaskEvent struct {
 
 func (x *TaskEvent) Reset() {
 	*x = TaskEvent{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[15]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1742,7 @@ func (x *TaskEvent) String() string {
 func (*TaskEvent) ProtoMessage() {}
 
 func (x *TaskEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[15]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1755,7 @@ func (x *TaskEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskEvent.ProtoReflect.Descriptor instead.
 func (*TaskEvent) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{15}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskEvent) GetEventType() string {
@@ -1386,7 +1799,7 @@ type PauseJobRequest struct {
 
 func (x *PauseJobRequest) Reset() {
 	*x = PauseJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[16]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1811,7 @@ func (x *PauseJobRequest) String() string {
 func (*PauseJobRequest) ProtoMessage() {}
 
 func (x *PauseJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[16]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1824,7 @@ func (x *PauseJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseJobRequest.ProtoReflect.Descriptor instead.
 func (*PauseJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{16}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PauseJobRequest) GetJobType() string {
@@ -1437,7 +1850,7 @@ type PauseJobResponse struct {
 
 func (x *PauseJobResponse) Reset() {
 	*x = PauseJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[17]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1862,7 @@ func (x *PauseJobResponse) String() string {
 func (*PauseJobResponse) ProtoMessage() {}
 
 func (x *PauseJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[17]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1875,7 @@ func (x *PauseJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseJobResponse.ProtoReflect.Descriptor instead.
 func (*PauseJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{17}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{24}
 }
 
 // Which job.
@@ -1478,7 +1891,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[18]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1903,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[18]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1916,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{18}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResumeJobRequest) GetJobType() string {
@@ -1529,7 +1942,7 @@ type ResumeJobResponse struct {
 
 func (x *ResumeJobResponse) Reset() {
 	*x = ResumeJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[19]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1954,7 @@ func (x *ResumeJobResponse) String() string {
 func (*ResumeJobResponse) ProtoMessage() {}
 
 func (x *ResumeJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[19]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1967,7 @@ func (x *ResumeJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobResponse.ProtoReflect.Descriptor instead.
 func (*ResumeJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{19}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{26}
 }
 
 // What to do about a statement.
@@ -1577,7 +1990,7 @@ type DecideStatementRequest struct {
 
 func (x *DecideStatementRequest) Reset() {
 	*x = DecideStatementRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +2002,7 @@ func (x *DecideStatementRequest) String() string {
 func (*DecideStatementRequest) ProtoMessage() {}
 
 func (x *DecideStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[20]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +2015,7 @@ func (x *DecideStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideStatementRequest.ProtoReflect.Descriptor instead.
 func (*DecideStatementRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{20}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DecideStatementRequest) GetJobType() string {
@@ -1649,7 +2062,7 @@ type DecideStatementResponse struct {
 
 func (x *DecideStatementResponse) Reset() {
 	*x = DecideStatementResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +2074,7 @@ func (x *DecideStatementResponse) String() string {
 func (*DecideStatementResponse) ProtoMessage() {}
 
 func (x *DecideStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[21]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +2087,7 @@ func (x *DecideStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideStatementResponse.ProtoReflect.Descriptor instead.
 func (*DecideStatementResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{21}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{28}
 }
 
 // Which job.
@@ -1690,7 +2103,7 @@ type DeleteJobRequest struct {
 
 func (x *DeleteJobRequest) Reset() {
 	*x = DeleteJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +2115,7 @@ func (x *DeleteJobRequest) String() string {
 func (*DeleteJobRequest) ProtoMessage() {}
 
 func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[22]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2128,7 @@ func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobRequest.ProtoReflect.Descriptor instead.
 func (*DeleteJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{22}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteJobRequest) GetJobType() string {
@@ -1741,7 +2154,7 @@ type DeleteJobResponse struct {
 
 func (x *DeleteJobResponse) Reset() {
 	*x = DeleteJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2166,7 @@ func (x *DeleteJobResponse) String() string {
 func (*DeleteJobResponse) ProtoMessage() {}
 
 func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[23]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2179,7 @@ func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobResponse.ProtoReflect.Descriptor instead.
 func (*DeleteJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{23}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{30}
 }
 
 var File_opsdeck_replication_v1_jobs_proto protoreflect.FileDescriptor
@@ -1780,11 +2193,37 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\x11CreateJobResponse\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12*\n" +
 	"\x11eval_create_index\x18\x02 \x01(\x03R\x0fevalCreateIndex\x12(\n" +
-	"\x10job_modify_index\x18\x03 \x01(\x03R\x0ejobModifyIndex\"\xf6\x02\n" +
+	"\x10job_modify_index\x18\x03 \x01(\x03R\x0ejobModifyIndex\"\x82\x01\n" +
+	"\x10UpdateJobRequest\x121\n" +
+	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12;\n" +
+	"\x03job\x18\x02 \x01(\v2!.opsdeck.replication.v1.JobConfigB\x06\xbaH\x03\xc8\x01\x01R\x03job\"\x9e\x01\n" +
+	"\x11UpdateJobResponse\x123\n" +
+	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12*\n" +
+	"\x11eval_create_index\x18\x02 \x01(\x03R\x0fevalCreateIndex\x12(\n" +
+	"\x10job_modify_index\x18\x03 \x01(\x03R\x0ejobModifyIndex\"\xb7\x01\n" +
+	"\x11ReverseJobRequest\x121\n" +
+	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x06job_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12L\n" +
+	"\x0ereverse_config\x18\x03 \x01(\v2%.opsdeck.replication.v1.ReverseConfigR\rreverseConfig\"\xb3\x02\n" +
+	"\rReverseConfig\x12#\n" +
+	"\bsrc_user\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\asrcUser\x12$\n" +
+	"\asrc_pwd\x18\x02 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\x06srcPwd\x12%\n" +
+	"\tdest_user\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bdestUser\x12#\n" +
+	"\bdst_user\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\adstUser\x12$\n" +
+	"\adst_pwd\x18\x05 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\x06dstPwd\x12&\n" +
+	"\bdest_pwd\x18\x06 \x01(\tB\v\xbaH\x05r\x03\x18\x80 \x80\x01\x01R\adestPwd\x12=\n" +
+	"\x1bis_mysql_password_encrypted\x18\a \x01(\bR\x18isMysqlPasswordEncrypted\"\x14\n" +
+	"\x12ReverseJobResponse\"n\n" +
+	"\x16StartReverseJobRequest\x121\n" +
+	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x06job_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x19\n" +
+	"\x17StartReverseJobResponse\"\x84\x03\n" +
 	"\x0fListJobsRequest\x12?\n" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x120\n" +
-	"\x0ffilter_job_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\rfilterJobName\x12a\n" +
-	"\x11filter_job_status\x18\x03 \x01(\tB5\xbaH2r0R\x00R\apendingR\arunningR\bretryingR\x06pausedR\bfinishedR\x0ffilterJobStatus\x12;\n" +
+	"\x0ffilter_job_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\rfilterJobName\x12o\n" +
+	"\x11filter_job_status\x18\x03 \x01(\tBC\xbaH@r>R\x00R\apendingR\arunningR\bretryingR\x06pausedR\bfinishedR\freverse-initR\x0ffilterJobStatus\x12;\n" +
 	"\border_by\x18\x04 \x01(\tB \xbaH\x1dr\x1bR\x00R\x06job_idR\x0fjob_create_timeR\aorderBy\x12'\n" +
 	"\tpage_size\x18\x05 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
@@ -1915,10 +2354,14 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
-	"\x11DeleteJobResponse2\x92\t\n" +
+	"\x11DeleteJobResponse2\xb1\r\n" +
 	"\n" +
 	"JobService\x12\xa7\x01\n" +
-	"\tCreateJob\x12(.opsdeck.replication.v1.CreateJobRequest\x1a).opsdeck.replication.v1.CreateJobResponse\"E\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/create\x82\xd3\xe4\x93\x02 :\x03job\"\x19/v2/job/{job_type}/create\x12\x93\x01\n" +
+	"\tCreateJob\x12(.opsdeck.replication.v1.CreateJobRequest\x1a).opsdeck.replication.v1.CreateJobResponse\"E\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/create\x82\xd3\xe4\x93\x02 :\x03job\"\x19/v2/job/{job_type}/create\x12\xa7\x01\n" +
+	"\tUpdateJob\x12(.opsdeck.replication.v1.UpdateJobRequest\x1a).opsdeck.replication.v1.UpdateJobResponse\"E\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/update\x82\xd3\xe4\x93\x02 :\x03job\"\x19/v2/job/{job_type}/update\x12\xaa\x01\n" +
+	"\n" +
+	"ReverseJob\x12).opsdeck.replication.v1.ReverseJobRequest\x1a*.opsdeck.replication.v1.ReverseJobResponse\"E\xca\xf3\x18\x1c\x1a\x1a/v2/job/{job_type}/reverse\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v2/job/{job_type}/reverse\x12\xc5\x01\n" +
+	"\x0fStartReverseJob\x12..opsdeck.replication.v1.StartReverseJobRequest\x1a/.opsdeck.replication.v1.StartReverseJobResponse\"Q\xca\xf3\x18\"\x1a /v2/job/{job_type}/reverse_start\x82\xd3\xe4\x93\x02%:\x01*\" /v2/job/{job_type}/reverse_start\x12\x93\x01\n" +
 	"\bListJobs\x12'.opsdeck.replication.v1.ListJobsRequest\x1a(.opsdeck.replication.v1.ListJobsResponse\"4\xca\xf3\x18\x15\x1a\x13/v2/jobs/{job_type}\x82\xd3\xe4\x93\x02\x15\x12\x13/v2/jobs/{job_type}\x12\x99\x01\n" +
 	"\x06GetJob\x12%.opsdeck.replication.v1.GetJobRequest\x1a&.opsdeck.replication.v1.GetJobResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/detail\x82\xd3\xe4\x93\x02\x1b\x12\x19/v2/job/{job_type}/detail\x12\xa0\x01\n" +
 	"\bPauseJob\x12'.opsdeck.replication.v1.PauseJobRequest\x1a(.opsdeck.replication.v1.PauseJobResponse\"A\xca\xf3\x18\x1a\x1a\x18/v2/job/{job_type}/pause\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/job/{job_type}/pause\x12\xa5\x01\n" +
@@ -1938,78 +2381,94 @@ func file_opsdeck_replication_v1_jobs_proto_rawDescGZIP() []byte {
 	return file_opsdeck_replication_v1_jobs_proto_rawDescData
 }
 
-var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_opsdeck_replication_v1_jobs_proto_goTypes = []any{
 	(*CreateJobRequest)(nil),        // 0: opsdeck.replication.v1.CreateJobRequest
 	(*CreateJobResponse)(nil),       // 1: opsdeck.replication.v1.CreateJobResponse
-	(*ListJobsRequest)(nil),         // 2: opsdeck.replication.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),        // 3: opsdeck.replication.v1.ListJobsResponse
-	(*JobSummary)(nil),              // 4: opsdeck.replication.v1.JobSummary
-	(*JobStep)(nil),                 // 5: opsdeck.replication.v1.JobStep
-	(*GetJobRequest)(nil),           // 6: opsdeck.replication.v1.GetJobRequest
-	(*GetJobResponse)(nil),          // 7: opsdeck.replication.v1.GetJobResponse
-	(*TaskProfile)(nil),             // 8: opsdeck.replication.v1.TaskProfile
-	(*JobBaseInfo)(nil),             // 9: opsdeck.replication.v1.JobBaseInfo
-	(*TaskNode)(nil),                // 10: opsdeck.replication.v1.TaskNode
-	(*ConnectionInfo)(nil),          // 11: opsdeck.replication.v1.ConnectionInfo
-	(*KafkaConnection)(nil),         // 12: opsdeck.replication.v1.KafkaConnection
-	(*JobSettings)(nil),             // 13: opsdeck.replication.v1.JobSettings
-	(*TaskLog)(nil),                 // 14: opsdeck.replication.v1.TaskLog
-	(*TaskEvent)(nil),               // 15: opsdeck.replication.v1.TaskEvent
-	(*PauseJobRequest)(nil),         // 16: opsdeck.replication.v1.PauseJobRequest
-	(*PauseJobResponse)(nil),        // 17: opsdeck.replication.v1.PauseJobResponse
-	(*ResumeJobRequest)(nil),        // 18: opsdeck.replication.v1.ResumeJobRequest
-	(*ResumeJobResponse)(nil),       // 19: opsdeck.replication.v1.ResumeJobResponse
-	(*DecideStatementRequest)(nil),  // 20: opsdeck.replication.v1.DecideStatementRequest
-	(*DecideStatementResponse)(nil), // 21: opsdeck.replication.v1.DecideStatementResponse
-	(*DeleteJobRequest)(nil),        // 22: opsdeck.replication.v1.DeleteJobRequest
-	(*DeleteJobResponse)(nil),       // 23: opsdeck.replication.v1.DeleteJobResponse
-	(*JobConfig)(nil),               // 24: opsdeck.replication.v1.JobConfig
-	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
-	(*SchemaRule)(nil),              // 26: opsdeck.replication.v1.SchemaRule
-	(*MySQLConnection)(nil),         // 27: opsdeck.replication.v1.MySQLConnection
+	(*UpdateJobRequest)(nil),        // 2: opsdeck.replication.v1.UpdateJobRequest
+	(*UpdateJobResponse)(nil),       // 3: opsdeck.replication.v1.UpdateJobResponse
+	(*ReverseJobRequest)(nil),       // 4: opsdeck.replication.v1.ReverseJobRequest
+	(*ReverseConfig)(nil),           // 5: opsdeck.replication.v1.ReverseConfig
+	(*ReverseJobResponse)(nil),      // 6: opsdeck.replication.v1.ReverseJobResponse
+	(*StartReverseJobRequest)(nil),  // 7: opsdeck.replication.v1.StartReverseJobRequest
+	(*StartReverseJobResponse)(nil), // 8: opsdeck.replication.v1.StartReverseJobResponse
+	(*ListJobsRequest)(nil),         // 9: opsdeck.replication.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),        // 10: opsdeck.replication.v1.ListJobsResponse
+	(*JobSummary)(nil),              // 11: opsdeck.replication.v1.JobSummary
+	(*JobStep)(nil),                 // 12: opsdeck.replication.v1.JobStep
+	(*GetJobRequest)(nil),           // 13: opsdeck.replication.v1.GetJobRequest
+	(*GetJobResponse)(nil),          // 14: opsdeck.replication.v1.GetJobResponse
+	(*TaskProfile)(nil),             // 15: opsdeck.replication.v1.TaskProfile
+	(*JobBaseInfo)(nil),             // 16: opsdeck.replication.v1.JobBaseInfo
+	(*TaskNode)(nil),                // 17: opsdeck.replication.v1.TaskNode
+	(*ConnectionInfo)(nil),          // 18: opsdeck.replication.v1.ConnectionInfo
+	(*KafkaConnection)(nil),         // 19: opsdeck.replication.v1.KafkaConnection
+	(*JobSettings)(nil),             // 20: opsdeck.replication.v1.JobSettings
+	(*TaskLog)(nil),                 // 21: opsdeck.replication.v1.TaskLog
+	(*TaskEvent)(nil),               // 22: opsdeck.replication.v1.TaskEvent
+	(*PauseJobRequest)(nil),         // 23: opsdeck.replication.v1.PauseJobRequest
+	(*PauseJobResponse)(nil),        // 24: opsdeck.replication.v1.PauseJobResponse
+	(*ResumeJobRequest)(nil),        // 25: opsdeck.replication.v1.ResumeJobRequest
+	(*ResumeJobResponse)(nil),       // 26: opsdeck.replication.v1.ResumeJobResponse
+	(*DecideStatementRequest)(nil),  // 27: opsdeck.replication.v1.DecideStatementRequest
+	(*DecideStatementResponse)(nil), // 28: opsdeck.replication.v1.DecideStatementResponse
+	(*DeleteJobRequest)(nil),        // 29: opsdeck.replication.v1.DeleteJobRequest
+	(*DeleteJobResponse)(nil),       // 30: opsdeck.replication.v1.DeleteJobResponse
+	(*JobConfig)(nil),               // 31: opsdeck.replication.v1.JobConfig
+	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
+	(*SchemaRule)(nil),              // 33: opsdeck.replication.v1.SchemaRule
+	(*MySQLConnection)(nil),         // 34: opsdeck.replication.v1.MySQLConnection
 }
 var file_opsdeck_replication_v1_jobs_proto_depIdxs = []int32{
-	24, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
-	24, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
-	4,  // 2: opsdeck.replication.v1.ListJobsResponse.jobs:type_name -> opsdeck.replication.v1.JobSummary
-	25, // 3: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
-	5,  // 4: opsdeck.replication.v1.JobSummary.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	25, // 5: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
-	8,  // 6: opsdeck.replication.v1.GetJobResponse.basic_task_profile:type_name -> opsdeck.replication.v1.TaskProfile
-	14, // 7: opsdeck.replication.v1.GetJobResponse.task_logs:type_name -> opsdeck.replication.v1.TaskLog
-	9,  // 8: opsdeck.replication.v1.TaskProfile.job_base_info:type_name -> opsdeck.replication.v1.JobBaseInfo
-	10, // 9: opsdeck.replication.v1.TaskProfile.dtle_node_infos:type_name -> opsdeck.replication.v1.TaskNode
-	11, // 10: opsdeck.replication.v1.TaskProfile.connection_info:type_name -> opsdeck.replication.v1.ConnectionInfo
-	13, // 11: opsdeck.replication.v1.TaskProfile.configuration:type_name -> opsdeck.replication.v1.JobSettings
-	26, // 12: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
-	26, // 13: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
-	25, // 14: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
-	5,  // 15: opsdeck.replication.v1.JobBaseInfo.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	27, // 16: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
-	27, // 17: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
-	12, // 18: opsdeck.replication.v1.ConnectionInfo.dst_kafka:type_name -> opsdeck.replication.v1.KafkaConnection
-	15, // 19: opsdeck.replication.v1.TaskLog.task_events:type_name -> opsdeck.replication.v1.TaskEvent
-	25, // 20: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
-	0,  // 21: opsdeck.replication.v1.JobService.CreateJob:input_type -> opsdeck.replication.v1.CreateJobRequest
-	2,  // 22: opsdeck.replication.v1.JobService.ListJobs:input_type -> opsdeck.replication.v1.ListJobsRequest
-	6,  // 23: opsdeck.replication.v1.JobService.GetJob:input_type -> opsdeck.replication.v1.GetJobRequest
-	16, // 24: opsdeck.replication.v1.JobService.PauseJob:input_type -> opsdeck.replication.v1.PauseJobRequest
-	18, // 25: opsdeck.replication.v1.JobService.ResumeJob:input_type -> opsdeck.replication.v1.ResumeJobRequest
-	20, // 26: opsdeck.replication.v1.JobService.DecideStatement:input_type -> opsdeck.replication.v1.DecideStatementRequest
-	22, // 27: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
-	1,  // 28: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
-	3,  // 29: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
-	7,  // 30: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
-	17, // 31: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
-	19, // 32: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
-	21, // 33: opsdeck.replication.v1.JobService.DecideStatement:output_type -> opsdeck.replication.v1.DecideStatementResponse
-	23, // 34: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
-	28, // [28:35] is the sub-list for method output_type
-	21, // [21:28] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	31, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
+	31, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
+	31, // 2: opsdeck.replication.v1.UpdateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
+	31, // 3: opsdeck.replication.v1.UpdateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
+	5,  // 4: opsdeck.replication.v1.ReverseJobRequest.reverse_config:type_name -> opsdeck.replication.v1.ReverseConfig
+	11, // 5: opsdeck.replication.v1.ListJobsResponse.jobs:type_name -> opsdeck.replication.v1.JobSummary
+	32, // 6: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
+	12, // 7: opsdeck.replication.v1.JobSummary.job_steps:type_name -> opsdeck.replication.v1.JobStep
+	32, // 8: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
+	15, // 9: opsdeck.replication.v1.GetJobResponse.basic_task_profile:type_name -> opsdeck.replication.v1.TaskProfile
+	21, // 10: opsdeck.replication.v1.GetJobResponse.task_logs:type_name -> opsdeck.replication.v1.TaskLog
+	16, // 11: opsdeck.replication.v1.TaskProfile.job_base_info:type_name -> opsdeck.replication.v1.JobBaseInfo
+	17, // 12: opsdeck.replication.v1.TaskProfile.dtle_node_infos:type_name -> opsdeck.replication.v1.TaskNode
+	18, // 13: opsdeck.replication.v1.TaskProfile.connection_info:type_name -> opsdeck.replication.v1.ConnectionInfo
+	20, // 14: opsdeck.replication.v1.TaskProfile.configuration:type_name -> opsdeck.replication.v1.JobSettings
+	33, // 15: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
+	33, // 16: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
+	32, // 17: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
+	12, // 18: opsdeck.replication.v1.JobBaseInfo.job_steps:type_name -> opsdeck.replication.v1.JobStep
+	34, // 19: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	34, // 20: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	19, // 21: opsdeck.replication.v1.ConnectionInfo.dst_kafka:type_name -> opsdeck.replication.v1.KafkaConnection
+	22, // 22: opsdeck.replication.v1.TaskLog.task_events:type_name -> opsdeck.replication.v1.TaskEvent
+	32, // 23: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
+	0,  // 24: opsdeck.replication.v1.JobService.CreateJob:input_type -> opsdeck.replication.v1.CreateJobRequest
+	2,  // 25: opsdeck.replication.v1.JobService.UpdateJob:input_type -> opsdeck.replication.v1.UpdateJobRequest
+	4,  // 26: opsdeck.replication.v1.JobService.ReverseJob:input_type -> opsdeck.replication.v1.ReverseJobRequest
+	7,  // 27: opsdeck.replication.v1.JobService.StartReverseJob:input_type -> opsdeck.replication.v1.StartReverseJobRequest
+	9,  // 28: opsdeck.replication.v1.JobService.ListJobs:input_type -> opsdeck.replication.v1.ListJobsRequest
+	13, // 29: opsdeck.replication.v1.JobService.GetJob:input_type -> opsdeck.replication.v1.GetJobRequest
+	23, // 30: opsdeck.replication.v1.JobService.PauseJob:input_type -> opsdeck.replication.v1.PauseJobRequest
+	25, // 31: opsdeck.replication.v1.JobService.ResumeJob:input_type -> opsdeck.replication.v1.ResumeJobRequest
+	27, // 32: opsdeck.replication.v1.JobService.DecideStatement:input_type -> opsdeck.replication.v1.DecideStatementRequest
+	29, // 33: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
+	1,  // 34: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
+	3,  // 35: opsdeck.replication.v1.JobService.UpdateJob:output_type -> opsdeck.replication.v1.UpdateJobResponse
+	6,  // 36: opsdeck.replication.v1.JobService.ReverseJob:output_type -> opsdeck.replication.v1.ReverseJobResponse
+	8,  // 37: opsdeck.replication.v1.JobService.StartReverseJob:output_type -> opsdeck.replication.v1.StartReverseJobResponse
+	10, // 38: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
+	14, // 39: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
+	24, // 40: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
+	26, // 41: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
+	28, // 42: opsdeck.replication.v1.JobService.DecideStatement:output_type -> opsdeck.replication.v1.DecideStatementResponse
+	30, // 43: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_jobs_proto_init() }
@@ -2018,14 +2477,14 @@ func file_opsdeck_replication_v1_jobs_proto_init() {
 		return
 	}
 	file_opsdeck_replication_v1_config_proto_init()
-	file_opsdeck_replication_v1_jobs_proto_msgTypes[12].OneofWrappers = []any{}
+	file_opsdeck_replication_v1_jobs_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_jobs_proto_rawDesc), len(file_opsdeck_replication_v1_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	JobService_CreateJob_FullMethodName       = "/opsdeck.replication.v1.JobService/CreateJob"
+	JobService_UpdateJob_FullMethodName       = "/opsdeck.replication.v1.JobService/UpdateJob"
+	JobService_ReverseJob_FullMethodName      = "/opsdeck.replication.v1.JobService/ReverseJob"
+	JobService_StartReverseJob_FullMethodName = "/opsdeck.replication.v1.JobService/StartReverseJob"
 	JobService_ListJobs_FullMethodName        = "/opsdeck.replication.v1.JobService/ListJobs"
 	JobService_GetJob_FullMethodName          = "/opsdeck.replication.v1.JobService/GetJob"
 	JobService_PauseJob_FullMethodName        = "/opsdeck.replication.v1.JobService/PauseJob"
@@ -38,6 +41,19 @@ type JobServiceClient interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
 	CreateJob(ctx context.Context, in *CreateJobRequest, opts ...grpc.CallOption) (*CreateJobResponse, error)
+	// UpdateJob replaces the configuration of a job and starts its tasks anew (contract: replication.migration.update). The job keeps its
+	// owner, its progress and, if it is paused, its pause. What a job is made of (instances, rules, start) may change only until it has
+	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	UpdateJob(ctx context.Context, in *UpdateJobRequest, opts ...grpc.CallOption) (*UpdateJobResponse, error)
+	// ReverseJob makes the job reverse-<job id>, which will replicate back from the target to the source (contract:
+	// replication.migration.reverse). Renames and orders of columns are inverted. It belongs to the owner of the job, and waits in the status
+	// "reverse-init" for StartReverseJob. Both instances are asked first whether the accounts suffice. Errors: JOB_NOT_FOUND,
+	// JOB_TYPE_MISMATCH, JOB_EXISTS, NOT_REVERSIBLE, PASSWORD_UNREADABLE.
+	ReverseJob(ctx context.Context, in *ReverseJobRequest, opts ...grpc.CallOption) (*ReverseJobResponse, error)
+	// StartReverseJob ends the job that a reverse job waits for as soon as its source writes no more to what it replicates, and lets the reverse
+	// job go on from exactly there (contract: replication.migration.reverse_start). It returns at once; the statuses tell when that has
+	// happened. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, NOT_REVERSE, JOB_NOT_RUNNING.
+	StartReverseJob(ctx context.Context, in *StartReverseJobRequest, opts ...grpc.CallOption) (*StartReverseJobResponse, error)
 	// ListJobs returns the jobs the caller may see (contract: replication.migration.list).
 	ListJobs(ctx context.Context, in *ListJobsRequest, opts ...grpc.CallOption) (*ListJobsResponse, error)
 	// GetJob returns state, placement, settings and event log of a job (contract: replication.migration.detail).
@@ -70,6 +86,36 @@ func (c *jobServiceClient) CreateJob(ctx context.Context, in *CreateJobRequest, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateJobResponse)
 	err := c.cc.Invoke(ctx, JobService_CreateJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) UpdateJob(ctx context.Context, in *UpdateJobRequest, opts ...grpc.CallOption) (*UpdateJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateJobResponse)
+	err := c.cc.Invoke(ctx, JobService_UpdateJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) ReverseJob(ctx context.Context, in *ReverseJobRequest, opts ...grpc.CallOption) (*ReverseJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReverseJobResponse)
+	err := c.cc.Invoke(ctx, JobService_ReverseJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) StartReverseJob(ctx context.Context, in *StartReverseJobRequest, opts ...grpc.CallOption) (*StartReverseJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartReverseJobResponse)
+	err := c.cc.Invoke(ctx, JobService_StartReverseJob_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +192,19 @@ type JobServiceServer interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
 	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
 	CreateJob(context.Context, *CreateJobRequest) (*CreateJobResponse, error)
+	// UpdateJob replaces the configuration of a job and starts its tasks anew (contract: replication.migration.update). The job keeps its
+	// owner, its progress and, if it is paused, its pause. What a job is made of (instances, rules, start) may change only until it has
+	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	UpdateJob(context.Context, *UpdateJobRequest) (*UpdateJobResponse, error)
+	// ReverseJob makes the job reverse-<job id>, which will replicate back from the target to the source (contract:
+	// replication.migration.reverse). Renames and orders of columns are inverted. It belongs to the owner of the job, and waits in the status
+	// "reverse-init" for StartReverseJob. Both instances are asked first whether the accounts suffice. Errors: JOB_NOT_FOUND,
+	// JOB_TYPE_MISMATCH, JOB_EXISTS, NOT_REVERSIBLE, PASSWORD_UNREADABLE.
+	ReverseJob(context.Context, *ReverseJobRequest) (*ReverseJobResponse, error)
+	// StartReverseJob ends the job that a reverse job waits for as soon as its source writes no more to what it replicates, and lets the reverse
+	// job go on from exactly there (contract: replication.migration.reverse_start). It returns at once; the statuses tell when that has
+	// happened. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, NOT_REVERSE, JOB_NOT_RUNNING.
+	StartReverseJob(context.Context, *StartReverseJobRequest) (*StartReverseJobResponse, error)
 	// ListJobs returns the jobs the caller may see (contract: replication.migration.list).
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
 	// GetJob returns state, placement, settings and event log of a job (contract: replication.migration.detail).
@@ -176,6 +235,15 @@ type UnimplementedJobServiceServer struct{}
 
 func (UnimplementedJobServiceServer) CreateJob(context.Context, *CreateJobRequest) (*CreateJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateJob not implemented")
+}
+func (UnimplementedJobServiceServer) UpdateJob(context.Context, *UpdateJobRequest) (*UpdateJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateJob not implemented")
+}
+func (UnimplementedJobServiceServer) ReverseJob(context.Context, *ReverseJobRequest) (*ReverseJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReverseJob not implemented")
+}
+func (UnimplementedJobServiceServer) StartReverseJob(context.Context, *StartReverseJobRequest) (*StartReverseJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartReverseJob not implemented")
 }
 func (UnimplementedJobServiceServer) ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListJobs not implemented")
@@ -230,6 +298,60 @@ func _JobService_CreateJob_Handler(srv interface{}, ctx context.Context, dec fun
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(JobServiceServer).CreateJob(ctx, req.(*CreateJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _JobService_UpdateJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).UpdateJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_UpdateJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).UpdateJob(ctx, req.(*UpdateJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _JobService_ReverseJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReverseJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).ReverseJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_ReverseJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).ReverseJob(ctx, req.(*ReverseJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _JobService_StartReverseJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartReverseJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).StartReverseJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_StartReverseJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).StartReverseJob(ctx, req.(*StartReverseJobRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -352,6 +474,18 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateJob",
 			Handler:    _JobService_CreateJob_Handler,
+		},
+		{
+			MethodName: "UpdateJob",
+			Handler:    _JobService_UpdateJob_Handler,
+		},
+		{
+			MethodName: "ReverseJob",
+			Handler:    _JobService_ReverseJob_Handler,
+		},
+		{
+			MethodName: "StartReverseJob",
+			Handler:    _JobService_StartReverseJob_Handler,
 		},
 		{
 			MethodName: "ListJobs",

@@ -35,7 +35,7 @@ const (
 	RunState_RUN_STATE_RUNNING RunState = 1
 	// Failed, and waiting to be tried again.
 	RunState_RUN_STATE_RETRYING RunState = 2
-	// Done: a job that only copies.
+	// Done: a job that only copies, or one that was told to finish.
 	RunState_RUN_STATE_FINISHED RunState = 3
 )
 
@@ -195,7 +195,9 @@ type RunReport struct {
 	// Done of the full copy in percent.
 	CopiedPercent float64 `protobuf:"fixed64,9,opt,name=copied_percent,json=copiedPercent,proto3" json:"copied_percent,omitempty"`
 	// Position of the statement that the run stands at and that only an operator can decide about, as file:offset; otherwise "".
-	StoppedAt     string `protobuf:"bytes,10,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	StoppedAt string `protobuf:"bytes,10,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	// Of a run that was told to finish and has: GTID set of the target behind all that was applied.
+	EndGtidSet    string `protobuf:"bytes,11,opt,name=end_gtid_set,json=endGtidSet,proto3" json:"end_gtid_set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +298,13 @@ func (x *RunReport) GetCopiedPercent() float64 {
 func (x *RunReport) GetStoppedAt() string {
 	if x != nil {
 		return x.StoppedAt
+	}
+	return ""
+}
+
+func (x *RunReport) GetEndGtidSet() string {
+	if x != nil {
+		return x.EndGtidSet
 	}
 	return ""
 }
@@ -463,7 +472,10 @@ type Assignment struct {
 	// What operators have decided about statements; also of a job that has nothing but its id here.
 	Decisions []*StatementDecision `protobuf:"bytes,5,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	// The job, if it is of the type subscription; then job holds nothing but the id. Passwords are in the clear here, too.
-	Subscription  *SubscriptionConfig `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	Subscription *SubscriptionConfig `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// The run is to end when its source writes no more to what it replicates, and all of it is applied; also told of a job that has nothing but
+	// its id here.
+	Finish        bool `protobuf:"varint,7,opt,name=finish,proto3" json:"finish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -540,6 +552,13 @@ func (x *Assignment) GetSubscription() *SubscriptionConfig {
 	return nil
 }
 
+func (x *Assignment) GetFinish() bool {
+	if x != nil {
+		return x.Finish
+	}
+	return false
+}
+
 // What to do about a statement of the source.
 type StatementDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -609,7 +628,7 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"datacenter\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
 	"datacenter\x12!\n" +
 	"\aversion\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aversion\x12@\n" +
-	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\"\xd2\x03\n" +
+	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\"\xff\x03\n" +
 	"\tRunReport\x12!\n" +
 	"\x06job_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12\x14\n" +
@@ -623,7 +642,9 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x0ecopied_percent\x18\t \x01(\x01R\rcopiedPercent\x12'\n" +
 	"\n" +
 	"stopped_at\x18\n" +
-	" \x01(\tB\b\xbaH\x05r\x03\x18\xd8\x04R\tstoppedAt\"\xcb\x01\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xd8\x04R\tstoppedAt\x12+\n" +
+	"\fend_gtid_set\x18\v \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
+	"endGtidSet\"\xcb\x01\n" +
 	"\bRunEvent\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12'\n" +
 	"\x06target\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
@@ -635,7 +656,7 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x11ReconcileResponse\x12D\n" +
 	"\vassignments\x18\x01 \x03(\v2\".opsdeck.replication.v1.AssignmentR\vassignments\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xbb\x02\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xd3\x02\n" +
 	"\n" +
 	"Assignment\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12\x14\n" +
@@ -643,7 +664,8 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\x0fstored_sequence\x18\x03 \x01(\x03R\x0estoredSequence\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12G\n" +
 	"\tdecisions\x18\x05 \x03(\v2).opsdeck.replication.v1.StatementDecisionR\tdecisions\x12N\n" +
-	"\fsubscription\x18\x06 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription\"Q\n" +
+	"\fsubscription\x18\x06 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription\x12\x16\n" +
+	"\x06finish\x18\a \x01(\bR\x06finish\"Q\n" +
 	"\x11StatementDecision\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
 	"\vreplacement\x18\x02 \x01(\tR\vreplacement*l\n" +

@@ -1,0 +1,129 @@
+package job
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/pkg/fault"
+	"github.com/opsdeck/opsdeck/pkg/pg"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
+)
+
+// UpdateJob gives a job another configuration and takes it from its node, so that it is placed and started anew, also if it was finished:
+// with another task_step_name it may have more to do.
+func (s *Service) UpdateJob(ctx context.Context, r *replicationv1.UpdateJobRequest) (*replicationv1.UpdateJobResponse, error) {
+	config := r.GetJob()
+	if suffix := "-" + r.GetJobType(); !strings.HasSuffix(config.GetJobId(), suffix) {
+		config.JobId += suffix
+	}
+	complete(config)
+	if err := check(config, r.GetJobType()); err != nil {
+		return nil, err
+	}
+	var index int64
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		j, err := lock(ctx, tx, config.GetJobId(), reach.Of(ctx))
+		if err != nil {
+			return err
+		}
+		row, err := s.updated(ctx, tx, j, config)
+		if err != nil {
+			return err
+		}
+		if index, err = replace(ctx, tx, row, j.Epoch); err != nil {
+			return err
+		}
+		return changed(ctx, tx, s.queue, j.Summary, verbUpdated)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.wake.Wake("")
+	return &replicationv1.UpdateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+}
+
+// updated is a job with a new configuration. One that is made of something else than before starts from scratch, under a new incarnation.
+func (s *Service) updated(ctx context.Context, tx pgx.Tx, j locked, config *replicationv1.JobConfig) (newJob, error) {
+	if j.Status == "finished" && j.Successor != "" {
+		return newJob{}, fault.Precondition("JOB_HANDED_OVER", "job %s is finished, and job %s replicates in the other direction", j.ID, j.Successor)
+	}
+	before, err := ReadConfig(j.ID, j.Config)
+	if err != nil {
+		return newJob{}, err
+	}
+	if err := keepReverse(before, config); err != nil {
+		return newJob{}, err
+	}
+	words, err := unseal(s.sealer, j.ID, j.Incarnation, j.Source, j.Target)
+	if err != nil {
+		return newJob{}, err
+	}
+	incarnation := j.Incarnation
+	if field := differs(before, config); field != "" {
+		if j.Stage != "" {
+			f := fault.Invalid("job."+field, "cannot change once the job has begun, as what it has replicated would not fit: delete the job and create another one")
+			f.Reason = "JOB_BEGUN"
+			return newJob{}, f
+		}
+		incarnation = uuid.NewString()
+		if err := forgetLater(ctx, tx, s.queue, j); err != nil {
+			return newJob{}, err
+		}
+	}
+	row, err := s.newRow(j.Type, config, incarnation, words)
+	if err != nil {
+		return newJob{}, err
+	}
+	return row, checkPinned(ctx, tx, row.pinned)
+}
+
+// keepReverse refuses to make a reverse job of another one, and the other way round. Where a reverse job starts is not its owner's to say.
+func keepReverse(before, now *replicationv1.JobConfig) error {
+	was, is := before.GetSrcTask(), now.GetSrcTask()
+	switch {
+	case before.GetReverse() != now.GetReverse():
+		return fault.Invalid("job.reverse", "cannot change")
+	case was.GetWaitOnJob() != is.GetWaitOnJob():
+		return fault.Invalid("job.src_task.wait_on_job", "cannot change")
+	}
+	if before.GetReverse() {
+		is.Gtid, is.AutoGtid = was.GetGtid(), was.GetAutoGtid()
+	}
+	return nil
+}
+
+// differs names the first field by which two configurations are of two different replications.
+func differs(before, now *replicationv1.JobConfig) string {
+	was, is := before.GetSrcTask(), now.GetSrcTask()
+	switch {
+	case !sameInstance(was.GetMysqlConnectionConfig(), is.GetMysqlConnectionConfig()):
+		return "src_task.mysql_connection_config"
+	case !sameInstance(before.GetDestTask().GetMysqlConnectionConfig(), now.GetDestTask().GetMysqlConnectionConfig()):
+		return "dest_task.mysql_connection_config"
+	case !sameRules(was.GetReplicateDoDb(), is.GetReplicateDoDb()):
+		return "src_task.replicate_do_db"
+	case !sameRules(was.GetReplicateIgnoreDb(), is.GetReplicateIgnoreDb()):
+		return "src_task.replicate_ignore_db"
+	case was.GetGtid() != is.GetGtid():
+		return "src_task.gtid"
+	case was.GetAutoGtid() != is.GetAutoGtid():
+		return "src_task.auto_gtid"
+	}
+	return ""
+}
+
+func sameInstance(a, b *replicationv1.MySQLConnection) bool {
+	return strings.EqualFold(a.GetMysqlHost(), b.GetMysqlHost()) && a.GetMysqlPort() == b.GetMysqlPort()
+}
+
+func sameRules(a, b []*replicationv1.SchemaRule) bool {
+	return slices.EqualFunc(a, b, func(x, y *replicationv1.SchemaRule) bool { return proto.Equal(x, y) })
+}
