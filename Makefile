@@ -11,6 +11,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X github.com/opsdeck/opsdeck/pkg/app.Version=$(VERSION)
 PACKAGES = $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
+# What bench-replication is told, for example BENCH="-rows 20000 -transactions 10000", and a directory on a disk.
+BENCH      ?=
+BENCH_DISK ?=
+
 export PATH := $(TOOLS):$(PATH)
 
 .PHONY: help
@@ -52,6 +56,13 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
 .PHONY: bench
 bench: setup build ## measure the gateway and the engine beside their peers, in one run
 	go run ./deploy/standalone/cmd/bench
+
+.PHONY: bench-replication
+bench-replication: setup build ## measure replication beside all its peers, on a RAM disk and on the disk, and subscriptions beside the parser
+	command -v mydumper >/dev/null || apt-get install --yes --no-install-recommends mydumper
+	go run ./deploy/standalone/cmd/bench -dir /dev/shm $(BENCH) replication
+	go run ./deploy/standalone/cmd/bench -dir "$(BENCH_DISK)" -rounds 1 $(BENCH) replication
+	cd services/replication-jobs && go test -run '^$$' -bench Follow -benchtime 3x ./internal/feed
 
 .PHONY: lint
 lint: tools check-generated breaking vuln ## everything CI holds against the source

@@ -72,6 +72,9 @@ func Start(ctx context.Context, opt Options) (*Server, error) {
 // Port returns the TCP port on 127.0.0.1.
 func (s *Server) Port() uint16 { return s.opt.Port }
 
+// PID returns the number of the server's process.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
 // User returns the administrator's name.
 func (s *Server) User() string { return s.opt.User }
 

@@ -15,21 +15,26 @@ import (
 func main() {
 	dir := flag.String("dir", "", "directory for the databases; a RAM disk takes the disk out of the comparison")
 	addr := flag.String("addr", "127.0.0.1:8192", "address of the measured gateway")
+	size := bench.Usual
+	flag.IntVar(&size.Rows, "rows", size.Rows, "of each of 8 tables, in replication")
+	flag.IntVar(&size.Transactions, "transactions", size.Transactions, "of a backlog, in replication")
+	flag.IntVar(&size.Rounds, "rounds", size.Rounds, "of each measurement, in replication")
+	flag.DurationVar(&size.Lag, "lag", size.Lag, "how long each lag is measured, in replication")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [engine | auth]; without a word, both")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [engine | auth | dns | replication]; without a word, the first three")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, flag.Arg(0), *dir, *addr); err != nil {
+	if err := run(ctx, flag.Arg(0), *dir, *addr, size); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-func run(ctx context.Context, what, dir, addr string) error {
+func run(ctx context.Context, what, dir, addr string, size bench.Size) error {
 	switch what {
 	case "engine":
 		return bench.Run(ctx, os.Stdout, dir, addr, standalone.Private)
@@ -37,6 +42,8 @@ func run(ctx context.Context, what, dir, addr string) error {
 		return bench.RunAuth(ctx, os.Stdout, dir, addr, standalone.Private)
 	case "dns":
 		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
+	case "replication":
+		return bench.RunReplication(ctx, os.Stdout, dir, addr, standalone.Private, size)
 	case "":
 		if err := bench.Run(ctx, os.Stdout, dir, addr, standalone.Private); err != nil {
 			return err
@@ -46,5 +53,5 @@ func run(ctx context.Context, what, dir, addr string) error {
 		}
 		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
 	}
-	return fmt.Errorf("there is no benchmark %s, only engine, auth and dns", what)
+	return fmt.Errorf("there is no benchmark %s, only engine, auth, dns and replication", what)
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
+	gomysql "github.com/go-mysql-org/go-mysql/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/operator"
@@ -17,20 +17,33 @@ import (
 )
 
 const (
-	tableCount   = 8
-	rowsPerTable = 100_000
-	transactions = 30_000
-	writers      = 4
-	rounds       = 3
-	patience     = 10 * time.Minute
+	tableCount = 8
+	writers    = 4
+	rounds     = 3
+	patience   = 10 * time.Minute
 )
+
+// Size says how much is replicated.
+type Size struct {
+	// Rows are those of each of eight tables, Transactions those of a backlog.
+	Rows, Transactions int
+	// Rounds are the times that everything is measured.
+	Rounds int
+	// Lag is how long each lag is measured.
+	Lag time.Duration
+}
+
+// Usual is the size of the documented measurements.
+var Usual = Size{Rows: 100_000, Transactions: 30_000, Rounds: rounds, Lag: 10 * time.Second}
 
 // engines compares the replication engine with MariaDB's own tools, on the same servers and rows.
 type engines struct {
 	opsdeck        *operator.Client
 	source, target *mariadb.Server
-	native         *mariadb.Server // MariaDB's own replica of source
+	size           Size
 }
+
+func (e *engines) rows() int { return tableCount * e.size.Rows }
 
 // prepare makes tables like sysbench's: a primary key, an indexed number and two texts.
 func (e *engines) prepare(ctx context.Context) error {
@@ -39,34 +52,56 @@ func (e *engines) prepare(ctx context.Context) error {
 		table := "bench.t" + strconv.Itoa(i)
 		statements = append(statements,
 			"CREATE TABLE "+table+" (id INT PRIMARY KEY, k INT NOT NULL, c CHAR(120) NOT NULL, pad CHAR(60) NOT NULL, KEY (k))",
-			fmt.Sprintf("INSERT INTO %s SELECT seq, seq * 7919 MOD 100000, REPEAT(MD5(seq), 3), MD5(seq) FROM bench.seq_1_to_%d", table, rowsPerTable))
+			fmt.Sprintf("INSERT INTO %s SELECT seq, seq * 7919 MOD 100000, REPEAT(MD5(seq), 3), MD5(seq) FROM bench.seq_1_to_%d", table, e.size.Rows))
 	}
 	return e.source.Exec(ctx, statements...)
 }
 
-// copies measures full copies: a job with the one step job_stage_full, and mariadb-dump piped into mariadb.
-func (e *engines) copies(ctx context.Context, out io.Writer) error {
-	ours, peer := arm{name: "opsdeck, job_stage_full"}, arm{name: "mariadb-dump piped to mariadb"}
-	for round := range rounds {
-		for _, measure := range []struct {
-			arm  *arm
-			copy func(context.Context, int) error
-		}{{&ours, e.copyByJob}, {&peer, e.copyByDump}} {
+// copyArm is a way to copy all tables from source to target.
+type copyArm struct {
+	arm
+	copy func(context.Context, int) error
+}
+
+// copies measures full copies.
+func (e *engines) copies(ctx context.Context, out io.Writer, arms []copyArm) error {
+	for round := range e.size.Rounds {
+		for i := range arms {
 			if err := e.target.Exec(ctx, "DROP DATABASE IF EXISTS bench"); err != nil {
 				return err
 			}
-			start := time.Now()
-			if err := measure.copy(ctx, round); err != nil {
-				return fmt.Errorf("%s: %w", measure.arm.name, err)
+			took, err := e.timed(e.target, func() error { return arms[i].copy(ctx, round) })
+			if err == nil {
+				err = e.equal(ctx, e.target)
 			}
-			measure.arm.rounds = append(measure.arm.rounds, result{perSecond: tableCount * rowsPerTable / time.Since(start).Seconds()})
-			if err := e.equal(ctx, e.target); err != nil {
-				return fmt.Errorf("%s: %w", measure.arm.name, err)
+			if err != nil {
+				return fmt.Errorf("%s: %w", arms[i].name, err)
 			}
+			took.perSecond = float64(e.rows()) / took.seconds
+			arms[i].rounds = append(arms[i].rounds, took)
 		}
 	}
-	report(out, fmt.Sprintf("Full copy of %d tables, %d rows", tableCount, tableCount*rowsPerTable), "rows/s", []arm{ours, peer})
+	plain := make([]arm, len(arms))
+	for i, a := range arms {
+		plain[i] = a.arm
+	}
+	report(out, fmt.Sprintf("Full copy of %d tables, %d rows", tableCount, e.rows()), "rows/s", plain)
 	return nil
+}
+
+// timed measures something, and the CPU time that a server spends on it.
+func (e *engines) timed(server *mariadb.Server, do func() error) (result, error) {
+	before, err := cpu(server)
+	if err != nil {
+		return result{}, err
+	}
+	start := time.Now()
+	if err := do(); err != nil {
+		return result{}, err
+	}
+	took := time.Since(start).Seconds()
+	after, err := cpu(server)
+	return result{seconds: took, cpu: after - before}, err
 }
 
 func (e *engines) copyByJob(ctx context.Context, round int) error {
@@ -87,21 +122,29 @@ func (e *engines) copyByJob(ctx context.Context, round int) error {
 }
 
 func (e *engines) copyByDump(ctx context.Context, _ int) error {
-	dump := exec.CommandContext(ctx, "mariadb-dump", append(flags(e.source), "--single-transaction", "--databases", "bench")...) //nolint:gosec // our own server's address
-	load := exec.CommandContext(ctx, "mariadb", flags(e.target)...)                                                              //nolint:gosec // our own server's address
-	dump.Env, load.Env = []string{"MYSQL_PWD=" + e.source.Password()}, []string{"MYSQL_PWD=" + e.target.Password()}
-	pipe, err := dump.StdoutPipe()
-	if err != nil {
+	return pipe(client(ctx, e.source, "mariadb-dump", "--single-transaction", "--databases", "bench"), client(ctx, e.target, "mariadb"))
+}
+
+// client is one of MariaDB's programs, about to be told what to do on a server.
+func client(ctx context.Context, s *mariadb.Server, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, append(flags(s), args...)...) //nolint:gosec // our own server's address
+	cmd.Env = []string{"MYSQL_PWD=" + s.Password()}
+	return cmd
+}
+
+// pipe runs a program that reads what another writes.
+func pipe(from, to *exec.Cmd) error {
+	var err error
+	if to.Stdin, err = from.StdoutPipe(); err != nil {
 		return err
 	}
-	load.Stdin = pipe
-	if err := dump.Start(); err != nil {
+	if err := from.Start(); err != nil {
 		return err
 	}
-	if text, err := load.CombinedOutput(); err != nil {
-		return fmt.Errorf("mariadb: %w: %s", err, text)
+	if text, err := to.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", to.Path, err, text)
 	}
-	return dump.Wait()
+	return from.Wait()
 }
 
 func flags(s *mariadb.Server) []string {
@@ -110,7 +153,12 @@ func flags(s *mariadb.Server) []string {
 
 // write commits the transactions that the arms catch up with: what sysbench calls oltp_write_only.
 func (e *engines) write(ctx context.Context) error {
-	var group errgroup.Group
+	return e.writing(ctx, func(context.Context, int) (bool, error) { return true, nil })
+}
+
+// writing commits transactions from several sessions, each of which asks before the nth whether to go on.
+func (e *engines) writing(ctx context.Context, next func(context.Context, int) (bool, error)) error {
+	group, ctx := errgroup.WithContext(ctx)
 	for w := range writers {
 		group.Go(func() error {
 			conn, err := e.source.Connect(ctx, "bench")
@@ -118,8 +166,11 @@ func (e *engines) write(ctx context.Context) error {
 				return err
 			}
 			defer func() { _ = conn.Close() }() // what matters was committed
-			for n := w; n < transactions; n += writers {
-				if err := transaction(conn, n); err != nil {
+			for n := w; n < e.size.Transactions; n += writers {
+				if more, err := next(ctx, n); err != nil || !more {
+					return err
+				}
+				if err := e.transaction(conn, n); err != nil {
 					return err
 				}
 			}
@@ -129,13 +180,13 @@ func (e *engines) write(ctx context.Context) error {
 	return group.Wait()
 }
 
-func transaction(conn *client.Conn, n int) error {
+func (e *engines) transaction(conn *gomysql.Conn, n int) error {
 	table := "t" + strconv.Itoa(n%tableCount)
-	fresh := rowsPerTable*2 + n
+	fresh := e.size.Rows*2 + n
 	for _, statement := range []string{
 		"BEGIN",
-		fmt.Sprintf("UPDATE %s SET k = k + 1 WHERE id = %d", table, 1+n*7919%rowsPerTable),
-		fmt.Sprintf("UPDATE %s SET c = REPEAT(MD5(%d), 3) WHERE id = %d", table, fresh, 1+n*104729%rowsPerTable),
+		fmt.Sprintf("UPDATE %s SET k = k + 1 WHERE id = %d", table, 1+n*7919%e.size.Rows),
+		fmt.Sprintf("UPDATE %s SET c = REPEAT(MD5(%d), 3) WHERE id = %d", table, fresh, 1+n*104729%e.size.Rows),
 		fmt.Sprintf("REPLACE INTO %s VALUES (%d, %d, 'c', 'p')", table, fresh, fresh),
 		fmt.Sprintf("DELETE FROM %s WHERE id = %d", table, fresh-8000),
 		"COMMIT",

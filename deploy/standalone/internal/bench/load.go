@@ -18,8 +18,9 @@ const callers = 8
 
 // result is what one arm did in one round.
 type result struct {
-	perSecond float64
-	p50, p99  time.Duration
+	perSecond    float64
+	p50, p99     time.Duration
+	seconds, cpu float64 // the latter of the server that did the work
 }
 
 // hammer calls once from several callers at a time for a while.
@@ -75,13 +76,16 @@ func (a arm) median() result {
 	return sorted[len(sorted)/2]
 }
 
-// report prints the medians of all arms and their ratio to the last.
+// report prints the medians of all arms, their ratio to the last, and the CPU time that the server took which did the work.
 func report(out io.Writer, title, unit string, arms []arm) {
-	fmt.Fprintf(out, "\n### %s\n\n| arm | %s | ratio to %s | p50 | p99 | rounds |\n| --- | --- | --- | --- | --- | --- |\n", title, unit, arms[len(arms)-1].name)
+	fmt.Fprintf(out, "\n### %s\n\n| arm | %s | ratio to %s | CPU s | p50 | p99 | rounds |\n| --- | --- | --- | --- | --- | --- | --- |\n", title, unit, arms[len(arms)-1].name)
 	peer := arms[len(arms)-1].median()
 	for _, a := range arms {
 		m := a.median()
-		p50, p99 := "-", "-"
+		p50, p99, spent := "-", "-", "-"
+		if m.cpu > 0 {
+			spent = fmt.Sprintf("%.1f", m.cpu)
+		}
 		if m.p50 > 0 {
 			p50, p99 = m.p50.Round(10*time.Microsecond).String(), m.p99.Round(10*time.Microsecond).String()
 		}
@@ -89,6 +93,6 @@ func report(out io.Writer, title, unit string, arms []arm) {
 		for _, r := range a.rounds {
 			rounds = append(rounds, fmt.Sprintf("%.0f", r.perSecond))
 		}
-		fmt.Fprintf(out, "| %s | %.0f | %.2f | %s | %s | %v |\n", a.name, m.perSecond, m.perSecond/peer.perSecond, p50, p99, rounds)
+		fmt.Fprintf(out, "| %s | %.0f | %.2f | %s | %s | %s | %v |\n", a.name, m.perSecond, m.perSecond/peer.perSecond, spent, p50, p99, rounds)
 	}
 }

@@ -2,7 +2,8 @@
 //
 // Transactions are applied in order and committed whole, together with the position after them. While the applier is behind, it
 // merges consecutive transactions into one target transaction and the changes of one row into their net effect, which lets it
-// write many rows with one statement; when it has caught up, one source transaction is one target transaction.
+// write many rows with one statement; when it has caught up, one source transaction is one target transaction. While it is behind, several
+// sessions may execute transactions at the same time; they commit in order all the same.
 package apply
 
 import (
@@ -24,6 +25,7 @@ import (
 
 const (
 	defaultMerge = 1000
+	maxWorkers   = 8
 	// mergeBytes bounds the log that one target transaction merges.
 	mergeBytes = 8 << 20
 	// idleSave is how often the position is stored while no selected table changes.
@@ -47,6 +49,8 @@ type Config struct {
 	Handover *progress.Handover
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
+	// Workers is how many sessions execute transactions at the same time while the applier is behind; 0 means 1, and more than 8 mean 8.
+	Workers int
 	// Decisions are those of the operator about statements at which the job stood.
 	Decisions []ddl.Decision
 	// Event tells the operator of things worth knowing that do not stop the job.
@@ -76,6 +80,7 @@ func New(cfg Config) *Applier {
 	if cfg.Merge <= 0 {
 		cfg.Merge = defaultMerge
 	}
+	cfg.Workers = min(max(cfg.Workers, 1), maxWorkers)
 	a := &Applier{cfg: cfg}
 	a.applied.Store(&progress.Applied{Position: cfg.Start})
 	return a
@@ -85,12 +90,12 @@ func New(cfg Config) *Applier {
 // then the position stored is that of the last transaction committed. A job that belongs to a later run ends with progress.ErrFenced.
 func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) error {
 	group, ctx := errgroup.WithContext(ctx)
-	conn, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	recorder, err := progress.NewRecorder(conn, a.cfg.Job, a.cfg.Epoch)
+	executors, err := a.executors(ctx)
+	defer func() {
+		for _, e := range executors {
+			_ = e.conn.Close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
@@ -98,19 +103,24 @@ func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) er
 	if err != nil {
 		return err
 	}
-	mapped, err := progress.LoadMapping(conn, a.cfg.Job)
+	mapped, err := progress.LoadMapping(executors[0].conn, a.cfg.Job)
 	if err != nil {
 		return err
 	}
 	register := mapping.NewRegister(a.cfg.Mapping, mapped)
-	e := &executor{applier: a, conn: conn, recorder: recorder, ready: make(chan struct{}), work: make(chan *unit)}
 	b := &builder{
-		applier: a, executor: e, stream: stream, executed: executed, handover: a.cfg.Handover,
+		applier: a, executors: executors, stream: stream, executed: executed, handover: a.cfg.Handover,
 		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register), register: register,
 	}
-	group.Go(func() error { return e.run(ctx) })
+	for _, e := range executors {
+		group.Go(func() error { return e.run(ctx) })
+	}
 	group.Go(func() error {
-		defer close(e.work)
+		defer func() {
+			for _, e := range executors {
+				close(e.work)
+			}
+		}()
 		return b.run(ctx)
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, progress.ErrFenced) {
@@ -119,6 +129,23 @@ func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) er
 		return err
 	}
 	return nil
+}
+
+// executors opens the sessions. It returns those that are open also with an error.
+func (a *Applier) executors(ctx context.Context) ([]*executor, error) {
+	var all []*executor
+	for range a.cfg.Workers {
+		conn, err := a.connect(ctx)
+		if err != nil {
+			return all, err
+		}
+		e := &executor{applier: a, conn: conn, ready: make(chan struct{}), work: make(chan *unit)}
+		all = append(all, e)
+		if e.recorder, err = progress.NewRecorder(conn, a.cfg.Job, a.cfg.Epoch); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
 // Stats returns the counters.

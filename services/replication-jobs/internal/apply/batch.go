@@ -10,20 +10,13 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
-// unit is what the executor does in one go: a target transaction, a part of one, or a definition.
-type unit struct {
-	statements []statement
-	definition *definition
-	applied    progress.Applied
-	// first and last say whether the target transaction begins and ends with the unit.
-	first, last bool
-	// done is closed when a definition has been executed.
-	done chan struct{}
-}
-
 // batch collects source transactions for one target transaction.
 type batch struct {
+	flight       *flight
+	early        []statement
 	statements   []statement
+	touched      map[*table]map[string]*change
+	alone        bool // see unit
 	keyed        map[*table]*changes
 	ordered      map[*table]*sequence
 	tables       []*table // in order of appearance
@@ -35,8 +28,10 @@ type batch struct {
 	first, last  bool
 }
 
-func newBatch() *batch {
-	return &batch{keyed: map[*table]*changes{}, ordered: map[*table]*sequence{}, first: true, last: true}
+func newBatch(f *flight) *batch {
+	return &batch{
+		flight: f, touched: map[*table]map[string]*change{}, keyed: map[*table]*changes{}, ordered: map[*table]*sequence{}, first: true, last: true,
+	}
 }
 
 // add takes the rows of one event.
@@ -107,6 +102,7 @@ func (b *batch) cascade(t *table, types []byte, run mapping.Run, mode progress.M
 	if err := q.add(run.Kind, run.Images); err != nil {
 		return err
 	}
+	b.alone = true
 	for _, s := range q.statements {
 		s.cascades = true
 		if mode != progress.Strict {
@@ -127,15 +123,15 @@ func (b *batch) sequence(t *table, types []byte) *sequence {
 	return q
 }
 
-// seal turns what was collected into statements. Tables do not depend on each other, as foreign keys are not checked.
+// seal turns what was collected into statements. Tables do not depend on each other, as foreign keys are not checked. What is sealed a second
+// time depends on the first.
 func (b *batch) seal() error {
+	b.alone = b.alone || !b.first || !b.last || len(b.tables) > 0 && len(b.early)+len(b.statements) > 0
 	for _, t := range b.tables {
 		if c := b.keyed[t]; c != nil {
-			statements, err := c.statements()
-			if err != nil {
+			if err := b.write(c); err != nil {
 				return err
 			}
-			b.statements = append(b.statements, statements...)
 		}
 		if q := b.ordered[t]; q != nil {
 			if err := q.flush(); err != nil {
@@ -143,6 +139,7 @@ func (b *batch) seal() error {
 			}
 			b.statements = append(b.statements, q.statements...)
 		}
+		b.alone = b.alone || t.triggers
 	}
 	b.tables = nil
 	clear(b.keyed)
@@ -150,9 +147,31 @@ func (b *batch) seal() error {
 	return nil
 }
 
+// write makes statements of the changes of a table, of which only the keys are kept.
+func (b *batch) write(c *changes) error {
+	early, late := []*change(nil), c.rows
+	if !b.alone {
+		early, late = b.flight.split(c)
+	}
+	statements, err := c.statements(early)
+	if err != nil {
+		return err
+	}
+	b.early = append(b.early, statements...)
+	if statements, err = c.statements(late); err != nil {
+		return err
+	}
+	b.statements = append(b.statements, statements...)
+	for _, row := range c.rows {
+		row.keyed, row.first, row.after = nil, nil, nil
+	}
+	b.touched[c.table] = c.byKey
+	return nil
+}
+
 // idle reports whether the batch holds nothing but positions.
 func (b *batch) idle() bool {
-	return len(b.statements) == 0 && len(b.tables) == 0 && b.first && b.last
+	return len(b.early)+len(b.statements) == 0 && len(b.tables) == 0 && b.first && b.last
 }
 
 // complete checks that the log holds every column that the target must be given.

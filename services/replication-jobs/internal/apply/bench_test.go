@@ -29,20 +29,23 @@ const (
 // and lets MariaDB's own replication do the same.
 func BenchmarkCatchUp(b *testing.B) {
 	j := newJob(b, "catchup")
-	for n := range benchTables {
-		table := fmt.Sprintf("sbtest%d", n)
-		j.create(b, "CREATE TABLE "+table+" (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(120) NOT NULL, pad CHAR(60) NOT NULL, KEY (k))",
-			fmt.Sprintf("INSERT INTO %s (k, c, pad) SELECT seq, REPEAT('c', 119), REPEAT('p', 59) FROM seq_1_to_%d", table, benchRows))
-	}
+	j.create(b, benchTable()...)
 	j.backlog(b)
-	b.Run("applier", func(b *testing.B) {
-		stats := j.catchUp(b)
-		b.StopTimer()
-		b.ReportMetric(float64(stats.Transactions)/b.Elapsed().Seconds(), "transactions/s")
-		b.ReportMetric(float64(stats.Rows)/b.Elapsed().Seconds(), "rows/s")
-		b.ReportMetric(float64(stats.Transactions)/float64(stats.Commits), "transactions/commit")
-		j.same(b)
-	})
+	behind := j.start
+	for _, workers := range []int{1, 2, 4} {
+		b.Run(fmt.Sprintf("applier-%d", workers), func(b *testing.B) {
+			b.StopTimer()
+			j.again(b, behind)
+			j.workers = workers
+			b.StartTimer()
+			stats := j.catchUp(b)
+			b.StopTimer()
+			b.ReportMetric(float64(stats.Transactions)/b.Elapsed().Seconds(), "transactions/s")
+			b.ReportMetric(float64(stats.Rows)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(stats.Transactions)/float64(stats.Commits), "transactions/commit")
+			j.same(b)
+		})
+	}
 	for _, threads := range []int{0, 2} {
 		b.Run(fmt.Sprintf("native-%d", threads), func(b *testing.B) {
 			b.StopTimer()
@@ -50,6 +53,25 @@ func BenchmarkCatchUp(b *testing.B) {
 			b.ReportMetric(benchWriters*benchTransactions/b.Elapsed().Seconds(), "transactions/s")
 		})
 	}
+}
+
+// benchTable makes the tables as they are before the backlog.
+func benchTable() []string {
+	var statements []string
+	for n := range benchTables {
+		table := fmt.Sprintf("sbtest%d", n)
+		statements = append(statements,
+			"CREATE OR REPLACE TABLE "+table+" (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(120) NOT NULL, pad CHAR(60) NOT NULL, KEY (k))",
+			fmt.Sprintf("INSERT INTO %s (k, c, pad) SELECT seq, REPEAT('c', 119), REPEAT('p', 59) FROM seq_1_to_%d", table, benchRows))
+	}
+	return statements
+}
+
+// again puts the target back to before the backlog.
+func (j *job) again(b *testing.B, behind mysql.Position) {
+	j.at(b, j.target, append([]string{"USE " + j.schema}, benchTable()...)...)
+	j.claim(b)
+	j.start = behind
 }
 
 // native measures a replica of the source.
@@ -124,7 +146,7 @@ func (j *job) catchUp(b *testing.B) apply.Stats {
 	stream, err := binlog.Open(ctx, binlog.Config{Source: config(source), Flavor: j.source.Flavor, Start: j.start, Selection: selection, Logger: zap.NewNop()})
 	require.NoError(b, err)
 	defer stream.Close()
-	a := apply.New(apply.Config{Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection, Merge: j.merge, Logger: zap.NewNop()})
+	a := apply.New(apply.Config{Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection, Merge: j.merge, Workers: j.workers, Logger: zap.NewNop()})
 	// The channel ends with the last transaction of the backlog.
 	backlog := make(chan *binlog.Transaction, 1024)
 	go func() {

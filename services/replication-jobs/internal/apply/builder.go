@@ -13,10 +13,12 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
-// builder turns the stream into units while the executor is busy with the one before.
+// builder turns the stream into units while the executors are busy with those before.
 type builder struct {
-	applier  *Applier
-	executor *executor
+	applier   *Applier
+	executors []*executor
+	turn      int // of the executor that gets the next transaction
+	flight    flight
 	stream   <-chan *binlog.Transaction
 	executed gomysql.GTIDSet // after everything built so far
 	handover *progress.Handover
@@ -26,14 +28,16 @@ type builder struct {
 	hurry    bool // store the position even if no row changed
 }
 
-// run reads until the stream is closed. What has arrived is merged up to the limit; a unit is handed over when the executor is ready,
-// so that units grow with the backlog and without one hold a single transaction.
+// run reads until the stream is closed. What has arrived is merged up to the limit; a unit is handed over when nothing else is under way,
+// so that units grow with the backlog and without one hold a single transaction. Full ones need not wait for that when there are several
+// executors.
 func (b *builder) run(ctx context.Context) error {
 	defer b.tables.close()
 	tick := time.NewTicker(idleSave)
 	defer tick.Stop()
 	for {
-		stream, ready := b.stream, b.executor.ready
+		stream, ready := b.stream, b.executor().ready
+		var settled chan struct{}
 		switch {
 		case b.batch == nil:
 			ready = nil
@@ -44,6 +48,10 @@ func (b *builder) run(ctx context.Context) error {
 			}
 		case len(stream) > 0 || b.batch.idle() && !b.hurry:
 			ready = nil
+		default:
+			if last := b.flight.last(); last != nil {
+				ready, settled = nil, last.done
+			}
 		}
 		select {
 		case t, open := <-stream:
@@ -57,6 +65,7 @@ func (b *builder) run(ctx context.Context) error {
 			if err := b.send(ctx); err != nil {
 				return err
 			}
+		case <-settled:
 		case <-tick.C:
 			b.hurry = true
 		case <-ctx.Done():
@@ -96,7 +105,7 @@ func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 		return b.define(ctx, t, at)
 	}
 	if b.batch == nil {
-		b.batch = newBatch()
+		b.batch = newBatch(&b.flight)
 		b.batch.first = t.First
 	}
 	for _, rows := range t.Changes {
@@ -167,9 +176,33 @@ func (b *builder) flush(ctx context.Context) error {
 	if b.batch == nil {
 		return nil
 	}
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	return b.send(ctx)
+}
+
+func (b *builder) executor() *executor { return b.executors[b.turn] }
+
+// ready waits for the executor whose turn it is.
+func (b *builder) ready(ctx context.Context) error {
 	select {
-	case <-b.executor.ready:
-		return b.send(ctx)
+	case <-b.executor().ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// settle waits until all that was handed over has taken effect.
+func (b *builder) settle(ctx context.Context) error {
+	last := b.flight.last()
+	if last == nil {
+		return nil
+	}
+	select {
+	case <-last.done:
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -179,17 +212,25 @@ func (b *builder) send(ctx context.Context) error {
 	if err := b.batch.seal(); err != nil {
 		return err
 	}
-	u := &unit{statements: b.batch.statements, first: b.batch.first, last: b.batch.last, applied: progress.Applied{
-		Position:   b.position(b.batch.end),
-		SourceTime: b.batch.time, Transactions: b.batch.transactions, Rows: b.batch.rows,
-	}}
+	u := &unit{
+		early: b.batch.early, statements: b.batch.statements, first: b.batch.first, last: b.batch.last, touched: b.batch.touched, alone: b.batch.alone,
+		applied: progress.Applied{
+			Position:   b.position(b.batch.end),
+			SourceTime: b.batch.time, Transactions: b.batch.transactions, Rows: b.batch.rows,
+		},
+	}
 	b.batch, b.hurry = nil, false
 	return b.hand(ctx, u)
 }
 
+// hand gives a unit to the executor whose turn it is. The parts of a transaction go to the same one.
 func (b *builder) hand(ctx context.Context, u *unit) error {
+	b.flight.add(u)
 	select {
-	case b.executor.work <- u:
+	case b.executor().work <- u:
+		if u.last {
+			b.turn = (b.turn + 1) % len(b.executors)
+		}
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

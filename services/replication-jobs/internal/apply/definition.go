@@ -85,7 +85,7 @@ func (b *builder) pass(t *binlog.Transaction, at mysql.Point) error {
 	if !t.Last {
 		return nil
 	}
-	b.batch = newBatch()
+	b.batch = newBatch(&b.flight)
 	b.batch.time, b.batch.end = t.Timestamp, t.Position
 	return b.finish(t, at)
 }
@@ -132,10 +132,8 @@ func (b *builder) ownTables(statement ddl.Statement) (ddl.Statement, error) {
 
 // stop is the error for a statement that cannot be carried over. All that comes before the statement is committed first.
 func (b *builder) stop(ctx context.Context, t *binlog.Transaction, cause error) error {
-	select {
-	case <-b.executor.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := b.settle(ctx); err != nil {
+		return err
 	}
 	return &StoppedError{Position: t.Definition.Position.String(), Err: &mysql.Error{Permanent: true, Err: cause, Sentence: fmt.Sprintf(
 		"the statement at %s cannot be replicated: %s", t.Definition.Position, ddl.Excerpt(t.Definition.Text))}}
@@ -178,7 +176,7 @@ func (b *builder) renamesCopied(statement ddl.Statement, at mysql.Point) error {
 // execute has the executor run a definition, and waits for it.
 func (b *builder) execute(ctx context.Context, t *binlog.Transaction, d *definition, at mysql.Point) error {
 	d.Definition, d.gtid, d.more = t.Definition, t.GTID, !t.Last
-	u := &unit{definition: d, first: true, last: true, done: make(chan struct{}), applied: progress.Applied{SourceTime: t.Timestamp}}
+	u := &unit{definition: d, first: true, last: true, alone: true, applied: progress.Applied{SourceTime: t.Timestamp}}
 	if t.Last {
 		u.applied.Transactions = 1
 		if err := b.executes(t.GTID, at); err != nil {
@@ -186,18 +184,14 @@ func (b *builder) execute(ctx context.Context, t *binlog.Transaction, d *definit
 		}
 		u.applied.Position = b.position(t.Position)
 	}
-	select {
-	case <-b.executor.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := b.ready(ctx); err != nil {
+		return err
 	}
 	if err := b.hand(ctx, u); err != nil {
 		return err
 	}
-	select {
-	case <-u.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := b.settle(ctx); err != nil {
+		return err
 	}
 	b.tables.reset()
 	return nil

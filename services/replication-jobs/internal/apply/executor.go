@@ -18,7 +18,7 @@ const (
 	retryDelay = 20 * time.Millisecond
 )
 
-// executor owns the session that writes.
+// executor owns a session that writes.
 type executor struct {
 	applier  *Applier
 	conn     *mysql.Conn
@@ -48,23 +48,56 @@ func (e *executor) run(ctx context.Context) error {
 	}
 }
 
+// do executes a unit and lets those behind it have their turn.
 func (e *executor) do(ctx context.Context, u *unit) error {
-	if u.definition != nil {
-		if err := e.define(u); err != nil {
-			return err
+	begun := e.ahead(u)
+	err := u.turn(ctx, func() {
+		if begun {
+			_ = e.conn.Rollback() // a session that cannot is broken, and fails at its next statement
+			begun = false
 		}
-		close(u.done)
-		return nil
+	})
+	if err != nil {
+		return err
 	}
+	if u.definition != nil {
+		err = e.define(u)
+	} else {
+		err = e.finish(ctx, u, begun)
+	}
+	if err != nil {
+		return err
+	}
+	close(u.done)
+	return nil
+}
+
+// ahead executes what a unit can do before its turn, and reports whether it is done. If it fails, for whatever reason, it is undone, and the
+// unit begins again at its turn.
+func (e *executor) ahead(u *unit) bool {
+	if len(u.early) == 0 {
+		return false
+	}
+	if e.conn.Begin() == nil && e.each(u.early) == nil {
+		return true
+	}
+	_ = e.conn.Rollback() // a session that cannot is broken, and fails at its next statement
+	return false
+}
+
+// finish executes what is left of a unit, whose turn it is. A transaction that finds locks of others in its way begins again.
+func (e *executor) finish(ctx context.Context, u *unit, begun bool) error {
 	for attempt := 1; ; attempt++ {
-		err := e.apply(u)
+		err := e.apply(u, begun)
 		if err == nil {
 			return nil
 		}
+		begun = false
 		_ = e.conn.Rollback() // the error at hand tells more; Run ends the session, and with it the transaction
 		if !contended(err) || !u.first || !u.last || attempt == attempts {
 			return err
 		}
+		u.block()
 		e.applier.cfg.Logger.Info("retrying a transaction", zap.Int("attempt", attempt), zap.Error(err))
 		select {
 		case <-time.After(time.Duration(attempt) * retryDelay):
@@ -84,18 +117,21 @@ func contended(err error) bool {
 	}
 }
 
-// apply executes a unit and, when it is the last of its transaction, stores the position and commits.
-func (e *executor) apply(u *unit) error {
+// apply executes a unit, or what was not executed ahead, and, when it is the last of its transaction, stores the position and commits.
+func (e *executor) apply(u *unit, begun bool) error {
 	if u.first {
 		e.rows = 0
+	}
+	if u.first && !begun {
 		if err := e.conn.Begin(); err != nil {
 			return fmt.Errorf("begin a transaction: %w", mysql.Explain(err))
 		}
-	}
-	for i := range u.statements {
-		if err := e.execute(&u.statements[i]); err != nil {
+		if err := e.each(u.early); err != nil {
 			return err
 		}
+	}
+	if err := e.each(u.statements); err != nil {
+		return err
 	}
 	e.rows += u.applied.Rows
 	if !u.last {
@@ -110,6 +146,19 @@ func (e *executor) apply(u *unit) error {
 		return fmt.Errorf("commit: %w", mysql.Explain(err))
 	}
 	e.applier.count(applied)
+	return nil
+}
+
+func (e *executor) each(statements []statement) error {
+	for i := range statements {
+		s := &statements[i]
+		if err := e.execute(s); err != nil {
+			if contended(err) {
+				s.table.contended.Store(true)
+			}
+			return err
+		}
+	}
 	return nil
 }
 

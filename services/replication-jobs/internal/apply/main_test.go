@@ -78,6 +78,7 @@ type job struct {
 	epoch    int64
 	handover *progress.Handover
 	merge    int
+	workers  int
 	queue    int64
 	events   []string
 	logger   *zap.Logger
@@ -155,7 +156,7 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 	defer stream.Close()
 	a := apply.New(apply.Config{
 		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection,
-		Handover: j.handover, Merge: j.merge, Logger: j.logger,
+		Handover: j.handover, Merge: j.merge, Workers: j.workers, Logger: j.logger,
 		Event: func(kind, message string) { j.events = append(j.events, kind+": "+message) },
 	})
 	failed := make(chan error, 1)

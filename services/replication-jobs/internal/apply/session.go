@@ -21,11 +21,20 @@ func (a *Applier) connect(ctx context.Context) (*mysql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareSession(conn); err != nil {
+	if err := a.prepare(conn); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+func (a *Applier) prepare(conn *mysql.Conn) error {
+	if a.cfg.Workers > 1 { // two sessions may wait for each other in ways that the server cannot see: one for a lock, one for its turn
+		if _, err := conn.Execute("SET SESSION innodb_lock_wait_timeout = 1"); err != nil {
+			return fmt.Errorf("prepare the session: %w", mysql.Explain(err))
+		}
+	}
+	return prepareSession(conn)
 }
 
 // prepareSession sets what rows need. Constraints between tables and checks were enforced by the source; statements that must

@@ -36,10 +36,10 @@ type writer struct {
 	statements []statement
 }
 
-// statements returns what brings the target's table from before the changes to after them.
-func (c *changes) statements() ([]statement, error) {
+// statements returns what brings the target's table from before the changes of the rows to after them.
+func (c *changes) statements(rows []*change) ([]statement, error) {
 	w := &writer{table: c.table, types: c.types}
-	deleted, updated, inserted := c.net()
+	deleted, updated, inserted := c.net(rows)
 	if err := w.deletes(deleted, c.mode == progress.Strict); err != nil {
 		return nil, err
 	}
@@ -58,9 +58,9 @@ func (c *changes) statements() ([]statement, error) {
 
 // net sorts the rows by what is to be done with them. Updates in place are upserts, and only where those are exact; elsewhere the
 // old row is deleted, which must find it, and the new one inserted.
-func (c *changes) net() (deleted, updated, inserted []*change) {
+func (c *changes) net(rows []*change) (deleted, updated, inserted []*change) {
 	strict := c.mode == progress.Strict
-	for _, ch := range c.rows {
+	for _, ch := range rows {
 		switch {
 		case ch.after == nil && (ch.existed || !strict):
 			deleted = append(deleted, ch)

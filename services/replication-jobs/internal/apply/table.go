@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -26,6 +27,10 @@ type table struct {
 	upserts bool
 	// cascades is set when a foreign key of another table makes changes of this one reach further.
 	cascades bool
+	// triggers is set when a change of a row may do more than that.
+	triggers bool
+	// contended is set once sessions have met at the table's locks though they changed different rows.
+	contended atomic.Bool
 
 	list   string // the writable columns, for INSERT
 	upsert string // what makes an upsert of an INSERT
@@ -142,9 +147,28 @@ func (c *catalog) load(ctx context.Context, schema, name string) (*table, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the foreign keys that refer to %s.%s: %w", schema, name, err)
 	}
+	triggers, err := c.count(`SELECT COUNT(*) FROM information_schema.triggers
+		WHERE event_object_schema = ? AND event_object_table = ?`, schema, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the triggers of %s.%s: %w", schema, name, err)
+	}
+	t.triggers = triggers > 0
 	t.upserts = len(t.key) > 0 && unique == 1
 	t.cascades = cascading > 0
 	return t, nil
+}
+
+// independent reports whether a change of one row has nothing to do with other rows, so that sessions can change different ones in any order.
+func (t *table) independent() bool {
+	return t.upserts && !t.cascades && !t.triggers && t.Engine == "InnoDB" && !t.contended.Load()
+}
+
+// exact reports whether keys that are written in different ways are different.
+func (t *table) exact() bool {
+	return !slices.ContainsFunc(t.key, func(i int) bool {
+		c := t.columns[i]
+		return c.Charset != "" || c.DataType == "float" || c.DataType == "double"
+	})
 }
 
 func (c *catalog) count(query, schema, name string) (int64, error) {

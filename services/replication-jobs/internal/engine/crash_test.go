@@ -89,7 +89,7 @@ func write(ctx context.Context, t *testing.T, cfg mysql.Config, r *rand.Rand) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	for _, seed := range crashSeeds(t) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { crash(t, seed, nil) })
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { crash(t, seed, nil, nil) })
 	}
 }
 
@@ -134,11 +134,21 @@ func (p *pair) awaitMapped(t *testing.T, r *running) {
 // TestCrashesMapped is TestCrashes for a job with renames, columns and filters.
 func TestCrashesMapped(t *testing.T) {
 	t.Parallel()
-	crash(t, 11, mapped)
+	crash(t, 11, mapped, nil)
+}
+
+// TestCrashesInParallel is TestCrashes for a job that applies with several sessions, in units so small that some are always ahead.
+func TestCrashesInParallel(t *testing.T) {
+	t.Parallel()
+	for _, seed := range crashSeeds(t) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			crash(t, seed, nil, func(job *engine.Job) { job.ParallelWorkers, job.Merge = 4, 2 })
+		})
+	}
 }
 
 // crash runs a job of the rules, the whole schema without them.
-func crash(t *testing.T, seed uint64, rules []filter.SchemaRule) {
+func crash(t *testing.T, seed uint64, rules []filter.SchemaRule, adjust func(*engine.Job)) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
 	p.source.Exec(t, crashSchema...)
@@ -150,7 +160,7 @@ func crash(t *testing.T, seed uint64, rules []filter.SchemaRule) {
 	}
 	const runs = 14
 	for epoch := int64(1); epoch <= runs; epoch++ {
-		job := crashJob(p, epoch, rules)
+		job := crashJob(p, epoch, rules, adjust)
 		life := time.After(time.Duration(50+r.IntN(250)) * time.Millisecond)
 		switch r.IntN(4) {
 		case 0: // a pause
@@ -179,7 +189,7 @@ func crash(t *testing.T, seed uint64, rules []filter.SchemaRule) {
 				"CREATE TABLE app.fresh (id INT PRIMARY KEY) SELECT seq AS id FROM mysql.seq_1_to_100", "TRUNCATE TABLE app.log")
 		}
 	}
-	run := start(t, crashJob(p, runs+1, rules))
+	run := start(t, crashJob(p, runs+1, rules, adjust))
 	run.await(t, func() bool {
 		_, last, _ := run.snapshot()
 		return last.Stage == "job_stage_incr" && last.ExecTx > 0
@@ -194,8 +204,11 @@ func crash(t *testing.T, seed uint64, rules []filter.SchemaRule) {
 	run.stop(t)
 }
 
-func crashJob(p *pair, epoch int64, rules []filter.SchemaRule) engine.Job {
+func crashJob(p *pair, epoch int64, rules []filter.SchemaRule, adjust func(*engine.Job)) engine.Job {
 	job := p.job("crash", epoch, "app")
+	if adjust != nil {
+		adjust(&job)
+	}
 	if rules != nil {
 		job.Do = rules
 	}

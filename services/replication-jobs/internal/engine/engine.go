@@ -248,7 +248,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Handover: handover, Merge: r.job.Merge, Workers: r.job.ParallelWorkers, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, ctx := errgroup.WithContext(ctx)

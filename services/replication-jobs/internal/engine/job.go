@@ -47,8 +47,11 @@ type Job struct {
 	AutoGTID bool
 	// ChunkSize is the number of rows that a copy writes at a time; 0 means 2000.
 	ChunkSize int
-	// ParallelWorkers is the number of target sessions of a copy; fewer than 4 mean 4.
+	// ParallelWorkers is the number of target sessions: of a copy, where fewer than 4 mean 4, and of what follows while it is behind, where
+	// more than 8 mean 8.
 	ParallelWorkers int
+	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
+	Merge int
 	// QueueSize is the number of transactions that may wait between reading and applying; fewer than 4096 mean 4096. What waits is
 	// bounded in bytes as well.
 	QueueSize int

@@ -1,0 +1,114 @@
+package apply_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// TestSessionsSideBySide applies transactions that keep meeting at the same few rows, in units so small that there is always one ahead.
+func TestSessionsSideBySide(t *testing.T) {
+	t.Parallel()
+	for _, merge := range []int{1, 3, 20} {
+		t.Run(fmt.Sprint("merge ", merge), func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, fmt.Sprint("sidebyside", merge))
+			j.workers, j.merge = 4, merge
+			j.create(t, "CREATE TABLE plain (id INT PRIMARY KEY, v INT)", "CREATE TABLE named (name VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)",
+				"CREATE TABLE uniq (id INT PRIMARY KEY, u INT UNIQUE, v INT)", "CREATE TABLE keyless (a INT, v INT)",
+				"CREATE TABLE parent (id INT PRIMARY KEY)", "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+				"CREATE TABLE audited (id INT PRIMARY KEY, v INT)")
+			j.at(t, j.target, "CREATE TRIGGER audit AFTER UPDATE ON audited FOR EACH ROW SET @seen = 1")
+			j.meet(t, 400)
+			j.converge(t)
+		})
+	}
+}
+
+// meet writes transactions of several sessions that compete for rows.
+func (j *job) meet(t *testing.T, transactions int) {
+	group, ctx := errgroup.WithContext(t.Context())
+	for writer := range uint64(4) {
+		group.Go(func() error {
+			c, err := mysql.Connect(ctx, config(source))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			if _, err := c.Execute("USE " + j.schema); err != nil {
+				return err
+			}
+			return compete(ctx, c, rand.New(rand.NewPCG(writer, 7)), transactions/4)
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+func compete(ctx context.Context, c *mysql.Conn, r *rand.Rand, transactions int) error {
+	for n := 0; n < transactions && ctx.Err() == nil; n++ {
+		id, letter := r.IntN(30), 'a'+rune(r.IntN(8))
+		statements := []string{
+			fmt.Sprintf("REPLACE INTO plain VALUES (%d, RAND() * 1000)", id),
+			fmt.Sprintf("UPDATE plain SET v = v + 1 WHERE id BETWEEN %d AND %d", id, id+5),
+			fmt.Sprintf("DELETE FROM plain WHERE id = %d", id),
+			fmt.Sprintf("REPLACE INTO named VALUES ('%c', %d)", letter-32*rune(r.IntN(2)), id),
+			fmt.Sprintf("UPDATE named SET name = UPPER(name), v = v + 1 WHERE name = '%c'", letter),
+			fmt.Sprintf("DELETE FROM named WHERE name = '%c'", letter),
+			fmt.Sprintf("REPLACE INTO uniq VALUES (%d, %d, 1)", id, r.IntN(30)),
+			fmt.Sprintf("UPDATE uniq SET v = v + 1, u = -u WHERE id = %d", id),
+			fmt.Sprintf("INSERT INTO keyless VALUES (%d, 0)", id),
+			fmt.Sprintf("UPDATE keyless SET v = v + 1 WHERE a = %d", id),
+			fmt.Sprintf("INSERT IGNORE INTO parent VALUES (%d)", id),
+			fmt.Sprintf("DELETE FROM parent WHERE id = %d", id),
+			fmt.Sprintf("INSERT IGNORE INTO child VALUES (%d, %d)", r.IntN(60), id),
+			fmt.Sprintf("INSERT INTO audited VALUES (%d, 0) ON DUPLICATE KEY UPDATE v = v + 1", id),
+			fmt.Sprintf("CREATE OR REPLACE TABLE defined%d (id INT PRIMARY KEY) AS SELECT %d AS id", r.IntN(3), id),
+		}
+		// A source that refuses one, for a lock or a key, has not changed anything by it.
+		last := len(statements)
+		if r.IntN(20) > 0 {
+			last--
+		}
+		_, _ = c.Execute(statements[r.IntN(last)])
+	}
+	return ctx.Err()
+}
+
+// A collation takes for equal what the keys tell apart. The third transaction runs ahead to where the first wants to go, which is held
+// back until then, and has to give way.
+func TestTransactionAheadGivesWay(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "givesway")
+	j.workers, j.merge = 3, 1
+	core, logs := observer.New(zap.InfoLevel)
+	j.logger = zap.New(core)
+	j.create(t, "CREATE TABLE t (id VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)", "CREATE TABLE o (id INT PRIMARY KEY, v INT)", "INSERT INTO o VALUES (1, 0)")
+	other, dirty := connect(t, target), connect(t, target)
+	require.NoError(t, other.Begin())
+	j.at(t, other, "SELECT * FROM givesway.o WHERE id = 1 FOR UPDATE")
+	j.at(t, dirty, "SET SESSION tx_isolation = 'READ-UNCOMMITTED'")
+	j.write(t, "BEGIN", "UPDATE o SET v = 1", "INSERT INTO t VALUES ('x', 1)", "COMMIT", "DELETE FROM t", "INSERT INTO t VALUES ('X', 7)")
+	released := make(chan bool)
+	go func() {
+		defer close(released)
+		for t.Context().Err() == nil {
+			r, err := dirty.Execute("SELECT 1 FROM givesway.t WHERE id = 'X'")
+			if err != nil || r.RowNumber() > 0 {
+				break
+			}
+		}
+		_ = other.Rollback()
+	}()
+	j.converge(t)
+	<-released
+	require.NotZero(t, logs.FilterMessage("retrying a transaction").Len())
+	require.Equal(t, "X7", value(t, j.target, "SELECT CONCAT(id, v) FROM givesway.t"))
+}
