@@ -311,11 +311,11 @@ type DestTask struct {
 	TaskName string `protobuf:"bytes,1,opt,name=task_name,json=taskName,proto3" json:"task_name,omitempty"`
 	// Node to run on; "" leaves the choice to the scheduler.
 	NodeId string `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	// Connections that write during the full copy. Default 1.
+	// Connections that write: during the full copy, at least 4, and afterwards while the target is behind, at most 8. Default 1.
 	ParallelWorkers *int32 `protobuf:"varint,3,opt,name=parallel_workers,json=parallelWorkers,proto3,oneof" json:"parallel_workers,omitempty"`
 	// The instance.
 	MysqlConnectionConfig *MySQLConnection `protobuf:"bytes,4,opt,name=mysql_connection_config,json=mysqlConnectionConfig,proto3" json:"mysql_connection_config,omitempty"`
-	// Accepted and echoed; transactions are applied in source order either way.
+	// Accepted and echoed; which transactions depend on each other is told by the keys of their rows either way.
 	UseMySqlDependency bool `protobuf:"varint,5,opt,name=use_my_sql_dependency,json=useMySqlDependency,proto3" json:"use_my_sql_dependency,omitempty"`
 	// Accepted and echoed. Default 2500.
 	DependencyHistorySize *int32 `protobuf:"varint,6,opt,name=dependency_history_size,json=dependencyHistorySize,proto3,oneof" json:"dependency_history_size,omitempty"`
