@@ -19,13 +19,13 @@ type builder struct {
 	executors []*executor
 	turn      int // of the executor that gets the next transaction
 	flight    flight
-	stream   <-chan *binlog.Transaction
-	executed gomysql.GTIDSet // after everything built so far
-	handover *progress.Handover
-	tables   *catalog
-	register *mapping.Register
-	batch    *batch
-	hurry    bool // store the position even if no row changed
+	stream    <-chan *binlog.Transaction
+	executed  gomysql.GTIDSet // after everything built so far
+	handover  *progress.Handover
+	tables    *catalog
+	register  *mapping.Register
+	batch     *batch
+	hurry     bool // store the position even if no row changed
 }
 
 // run reads until the stream is closed. What has arrived is merged up to the limit; a unit is handed over when nothing else is under way,

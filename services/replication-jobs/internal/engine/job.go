@@ -38,7 +38,7 @@ type Job struct {
 	Do, Ignore []filter.SchemaRule
 	// Finish is closed when the run is to end as soon as its source writes no more to what it replicates and all of it is applied; Run then
 	// returns nil. A nil one never is.
-	Finish <-chan struct{}
+	Finish <-chan struct{} `json:"-"`
 	// Decisions are those of the operator about statements at which the job stood.
 	Decisions []ddl.Decision
 	// StartGTID is where a job without a copy starts, if it has no progress yet.

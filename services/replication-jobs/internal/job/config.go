@@ -60,15 +60,14 @@ func fill[T any](field **T, value T) {
 	}
 }
 
-// check refuses what the rules of the message cannot: fields that contradict each other, and options of later releases.
+// check refuses what the rules of the message cannot: fields that contradict each other.
 func check(c *replicationv1.JobConfig, jobType string) error {
 	src, dest := c.GetSrcTask(), c.GetDestTask()
 	from, to := src.GetMysqlConnectionConfig(), dest.GetMysqlConnectionConfig()
 	if err := checkCommon(c, jobType); err != nil {
 		return err
 	}
-	switch {
-	case strings.EqualFold(from.GetMysqlHost(), to.GetMysqlHost()) && from.GetMysqlPort() == to.GetMysqlPort():
+	if sameInstance(from, to) {
 		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
 	}
 	if err := checkReverse(c); err != nil {
