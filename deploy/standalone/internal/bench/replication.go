@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -108,7 +109,9 @@ func (e *engines) copyByMydumper(ctx context.Context, dir string, threads int) e
 		{"myloader", e.target, []string{"--directory=" + dir}},
 	} {
 		s := program.server
-		args := append(program.args, "--host=127.0.0.1", "--port="+strconv.Itoa(int(s.Port())), "--user="+s.User(), "--password="+s.Password(), "--threads="+strconv.Itoa(threads))
+		args := slices.Concat(program.args, []string{
+			"--host=127.0.0.1", "--port=" + strconv.Itoa(int(s.Port())), "--user=" + s.User(), "--password=" + s.Password(), "--threads=" + strconv.Itoa(threads),
+		})
 		if text, err := exec.CommandContext(ctx, program.name, args...).CombinedOutput(); err != nil { //nolint:gosec // our own server's address
 			return fmt.Errorf("%s: %w: %s", program.name, err, text)
 		}
