@@ -64,11 +64,6 @@ bench-replication: setup build ## measure replication beside all its peers, on a
 	go run ./deploy/standalone/cmd/bench -dir "$(BENCH_DISK)" -rounds 1 $(BENCH) replication
 	cd services/replication-jobs && go test -run '^$$' -bench Follow -benchtime 3x ./internal/feed
 
-.PHONY: bench-replication
-bench-replication: setup build ## measure replication beside everything that does its work otherwise, on a RAM disk, in about ten minutes (installs mydumper)
-	@command -v mydumper > /dev/null || apt-get install -y -q mydumper
-	go run ./deploy/standalone/cmd/bench -dir /dev/shm replication
-
 .PHONY: lint
 lint: tools check-generated breaking vuln ## everything CI holds against the source
 	$(BUF) lint
