@@ -17,7 +17,7 @@ func renamed(source, target *mysqltest.Server) func(*replicationv1.JobConfig) {
 	return func(c *replicationv1.JobConfig) {
 		between(source, target)(c)
 		c.SrcTask.ReplicateDoDb = []*replicationv1.SchemaRule{{
-			TableSchema: "shop", TableSchemaRename: "store", Tables: []*replicationv1.TableRule{{TableName: "orders", TableRename: "sales"}},
+			TableSchema: "shop", TableSchemaRename: "store", Tables: []*replicationv1.TableRule{{TableName: "orders", TableRename: "sales", ColumnMapFrom: []string{"what", "id"}}},
 		}}
 	}
 }
@@ -104,7 +104,7 @@ func TestAJobIsReversed(t *testing.T) {
 	require.NotContains(t, m.published(), "opsdeck.replication.job.deleted")
 
 	// What is written at the target comes back, and nothing goes forth any more.
-	target.Exec(t, "INSERT INTO store.sales VALUES (-1, 'back')", "UPDATE store.sales SET what = 'changed' WHERE id = 7", "DELETE FROM store.sales WHERE id = 8")
+	target.Exec(t, "INSERT INTO store.sales (id, what) VALUES (-1, 'back')", "UPDATE store.sales SET what = 'changed' WHERE id = 7", "DELETE FROM store.sales WHERE id = 8")
 	same()
 	require.Contains(t, rows(t, source, "shop.orders"), "back")
 	target.Exec(t, "ALTER TABLE store.sales ADD INDEX (what)")

@@ -3,6 +3,7 @@ package job
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/pg"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
@@ -36,7 +38,7 @@ func (s *Service) ReverseJob(ctx context.Context, r *replicationv1.ReverseJobReq
 	if err != nil {
 		return nil, err
 	}
-	config, err := s.reversed(j, r.GetReverseConfig())
+	config, err := s.reversed(ctx, j, r.GetReverseConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func (s *Service) ReverseJob(ctx context.Context, r *replicationv1.ReverseJobReq
 }
 
 // reversed is the configuration of the job that replicates back, with its passwords in the clear.
-func (s *Service) reversed(j locked, accounts *replicationv1.ReverseConfig) (*replicationv1.JobConfig, error) {
+func (s *Service) reversed(ctx context.Context, j locked, accounts *replicationv1.ReverseConfig) (*replicationv1.JobConfig, error) {
 	config, err := ReadConfig(j.ID, j.Config)
 	if err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func (s *Service) reversed(j locked, accounts *replicationv1.ReverseConfig) (*re
 		return nil, fault.Precondition("NOT_REVERSIBLE", "job %s is a reverse job itself: create a job in the other direction", j.ID)
 	}
 	src, dest := config.GetSrcTask(), config.GetDestTask()
-	do, ignore, err := mapping.Invert(src.GetReplicateDoDb(), src.GetReplicateIgnoreDb())
+	do, ignore, err := mapping.Invert(src.GetReplicateDoDb(), src.GetReplicateIgnoreDb(), columnsAt(ctx, src.GetMysqlConnectionConfig()))
 	if err != nil {
 		return nil, fault.Precondition("NOT_REVERSIBLE", "job %s cannot be reversed by itself: %v; create a job with reverse and src_task.wait_on_job by hand", j.ID, err)
 	}
@@ -81,6 +83,31 @@ func (s *Service) reversed(j locked, accounts *replicationv1.ReverseConfig) (*re
 	back.SrcTask.WaitOnJob, back.SrcTask.AutoGtid, back.SrcTask.Gtid = j.ID, true, ""
 	back.SrcTask.DropTableIfExists = false
 	return back, s.account(back, accounts)
+}
+
+// lookLimit bounds a look at a table of the source: somebody waits for it.
+const lookLimit = 5 * time.Second
+
+// columnsAt looks up the columns of a table at an instance.
+func columnsAt(ctx context.Context, instance *replicationv1.MySQLConnection) func(schema, table string) ([]string, error) {
+	return func(schema, table string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookLimit)
+		defer cancel()
+		c, err := mysql.Connect(ctx, mysql.ConfigOf(instance))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = c.Close() }() // nothing was written
+		t, err := mysql.LoadTable(c, schema, table)
+		if err != nil {
+			return nil, err
+		}
+		names := make([]string, len(t.Columns))
+		for i, column := range t.Columns {
+			names[i] = column.Name
+		}
+		return names, nil
+	}
 }
 
 // account gives a reverse job the accounts that the caller names for it.

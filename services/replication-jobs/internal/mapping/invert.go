@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,9 +12,12 @@ import (
 )
 
 // Invert returns the rules by which a job replicates back what a job with the given rules has brought to its target. Row filters stay: their
-// columns have the same names at both ends. Its error names the rule that has no inverse.
-func Invert(do, ignore []*replicationv1.SchemaRule) (back, backIgnore []*replicationv1.SchemaRule, err error) {
-	v := inversion{do: do, origin: map[string]string{}}
+// columns have the same names at both ends. Its error names the rule that has no inverse. Columns returns those that a table of the source has, in its
+// order; it is asked about tables whose columns the rules choose.
+func Invert(
+	do, ignore []*replicationv1.SchemaRule, columns func(schema, table string) ([]string, error),
+) (back, backIgnore []*replicationv1.SchemaRule, err error) {
+	v := inversion{do: do, origin: map[string]string{}, columns: columns}
 	for i, rule := range do {
 		inverse, err := v.schema(rule, fmt.Sprintf("replicate_do_db[%d]", i))
 		if err != nil {
@@ -33,8 +37,9 @@ func Invert(do, ignore []*replicationv1.SchemaRule) (back, backIgnore []*replica
 
 // inversion is an inversion under way.
 type inversion struct {
-	do     []*replicationv1.SchemaRule
-	origin map[string]string // of the schemas of the target: what they are called at the source
+	do      []*replicationv1.SchemaRule
+	origin  map[string]string // of the schemas of the target: what they are called at the source
+	columns func(schema, table string) ([]string, error)
 }
 
 func (v *inversion) schema(rule *replicationv1.SchemaRule, at string) (*replicationv1.SchemaRule, error) {
@@ -54,10 +59,11 @@ func (v *inversion) schema(rule *replicationv1.SchemaRule, at string) (*replicat
 		if table.GetTableRegex() != "" && table.GetTableRename() != "" {
 			return nil, fmt.Errorf("%s.tables[%d] renames what a regular expression finds, which has no inverse", at, i)
 		}
-		if len(table.GetColumnMapFrom()) > 0 {
-			return nil, fmt.Errorf("%s.tables[%d] chooses columns: what is written to the target has no values for the others", at, i)
-		}
 		t := proto.CloneOf(table)
+		var err error
+		if t.ColumnMapFrom, err = v.order(rule, table); err != nil {
+			return nil, fmt.Errorf("%s.tables[%d] %w", at, i, err)
+		}
 		if name := table.GetTableName(); name != "" {
 			t.TableName = cmp.Or(table.GetTableRename(), name)
 			t.TableRename = renamed(t.TableName, name)
@@ -65,6 +71,24 @@ func (v *inversion) schema(rule *replicationv1.SchemaRule, at string) (*replicat
 		inverse.Tables = append(inverse.Tables, t)
 	}
 	return inverse, nil
+}
+
+// order returns the columns of a table in the order of the source, where the rule has brought all of them into another one.
+func (v *inversion) order(schema *replicationv1.SchemaRule, table *replicationv1.TableRule) ([]string, error) {
+	if len(table.GetColumnMapFrom()) == 0 {
+		return nil, nil
+	}
+	if schema.GetTableSchema() == "" || table.GetTableName() == "" {
+		return nil, errors.New("chooses columns of what a regular expression finds, which has no inverse")
+	}
+	all, err := v.columns(schema.GetTableSchema(), table.GetTableName())
+	if err != nil {
+		return nil, fmt.Errorf("chooses columns, and those of the source are not known: %w", err)
+	}
+	if len(all) != len(table.GetColumnMapFrom()) {
+		return nil, errors.New("chooses some of the columns: what is written to the target has no values for the others")
+	}
+	return all, nil
 }
 
 // target is what a schema is called at the target: the first rule that names it says so.

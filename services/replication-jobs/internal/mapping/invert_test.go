@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestInvert(t *testing.T) {
 	} {
 		forth, err := mapping.New(mapping.Rules(tc.do), mapping.Rules(tc.ignore))
 		require.NoError(t, err, name)
-		do, ignore, err := mapping.Invert(tc.do, tc.ignore)
+		do, ignore, err := mapping.Invert(tc.do, tc.ignore, nil)
 		require.NoError(t, err, name)
 		back, err := mapping.New(mapping.Rules(do), mapping.Rules(ignore))
 		require.NoError(t, err, name)
@@ -73,7 +74,10 @@ func TestInvertRefuses(t *testing.T) {
 		"replicate_do_db[1] and another rule bring the schemas a and b together as c": {
 			do: []*schemaRule{{TableSchema: "a", TableSchemaRename: "c", Tables: []*tableRule{{TableName: "t"}}}, {TableSchema: "b", TableSchemaRename: "c", Tables: []*tableRule{{TableName: "u"}}}},
 		},
-		"replicate_do_db[0].tables[0] chooses columns": {do: []*schemaRule{{TableSchema: "s", Tables: []*tableRule{{TableName: "t", ColumnMapFrom: []string{"id"}}}}}},
+		"replicate_do_db[0].tables[0] chooses columns of what a regular expression finds": {
+			do: []*schemaRule{{TableSchema: "s", Tables: []*tableRule{{TableRegex: "^t", ColumnMapFrom: []string{"id"}}}}},
+		},
+		"replicate_do_db[0].tables[0] chooses some of the columns": {do: []*schemaRule{{TableSchema: "s", Tables: []*tableRule{{TableName: "t", ColumnMapFrom: []string{"id"}}}}}},
 		"replicate_ignore_db[0] is a regular expression over names": {
 			do: []*schemaRule{{TableSchema: "a", TableSchemaRename: "b"}}, ignore: []*schemaRule{{TableSchemaRegex: "tmp"}},
 		},
@@ -81,9 +85,25 @@ func TestInvertRefuses(t *testing.T) {
 			do: []*schemaRule{{TableSchema: "a", TableSchemaRename: "b"}}, ignore: []*schemaRule{{TableSchema: "a", Tables: []*tableRule{{TableRegex: "tmp"}}}},
 		},
 	} {
-		_, _, err := mapping.Invert(tc.do, tc.ignore)
+		_, _, err := mapping.Invert(tc.do, tc.ignore, func(string, string) ([]string, error) { return []string{"id", "note"}, nil })
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestInvertRestoresTheOrderOfColumns(t *testing.T) {
+	t.Parallel()
+	rules := []*schemaRule{{TableSchema: "shop", TableSchemaRename: "store", Tables: []*tableRule{{TableName: "t", ColumnMapFrom: []string{"note", "ID"}, Where: "id > 5"}}}}
+	back, _, err := mapping.Invert(rules, nil, func(schema, table string) ([]string, error) {
+		require.Equal(t, "shop.t", schema+"."+table)
+		return []string{"id", "note"}, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, "store", back[0].GetTableSchema())
+	require.Equal(t, []string{"id", "note"}, back[0].GetTables()[0].GetColumnMapFrom())
+	require.Equal(t, "id > 5", back[0].GetTables()[0].GetWhere())
+	require.Equal(t, []string{"note", "ID"}, rules[0].GetTables()[0].GetColumnMapFrom(), "the rules themselves stay")
+	_, _, err = mapping.Invert(rules, nil, func(string, string) ([]string, error) { return nil, errors.New("gone") })
+	require.ErrorContains(t, err, "those of the source are not known: gone")
 }
 
 func nameOf(table string) ddl.Name {
