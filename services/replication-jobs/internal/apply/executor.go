@@ -170,11 +170,21 @@ func (a *Applier) count(applied progress.Applied) {
 }
 
 func (e *executor) execute(s *statement) error {
-	if s.cascades {
-		if _, err := e.conn.Execute("SET SESSION foreign_key_checks = 1"); err != nil {
-			return fmt.Errorf("switch foreign keys on: %w", mysql.Explain(err))
-		}
+	if !s.cascades {
+		return e.write(s)
 	}
+	if _, err := e.conn.Execute("SET SESSION foreign_key_checks = 1"); err != nil {
+		return fmt.Errorf("switch foreign keys on: %w", mysql.Explain(err))
+	}
+	err := e.write(s)
+	// Also after an error: the transaction may be tried again in this session.
+	if _, off := e.conn.Execute("SET SESSION foreign_key_checks = 0"); err == nil && off != nil {
+		return fmt.Errorf("switch foreign keys off: %w", mysql.Explain(off))
+	}
+	return err
+}
+
+func (e *executor) write(s *statement) error {
 	r, err := e.conn.Execute(string(s.text))
 	if err != nil {
 		return fmt.Errorf("%s rows of table %s: %w", s.what, s.table, mysql.Explain(err))
@@ -182,11 +192,6 @@ func (e *executor) execute(s *statement) error {
 	if r.Warnings > 0 {
 		if err := e.warnings(s); err != nil {
 			return err
-		}
-	}
-	if s.cascades {
-		if _, err := e.conn.Execute("SET SESSION foreign_key_checks = 0"); err != nil {
-			return fmt.Errorf("switch foreign keys off: %w", mysql.Explain(err))
 		}
 	}
 	if s.want >= 0 && int64(r.AffectedRows) != s.want {
