@@ -74,6 +74,9 @@ func TestAJobIsReversed(t *testing.T) {
 	requireFault(t, m.reverse(id, &replicationv1.ReverseConfig{SrcUser: "nobody", SrcPwd: "secret"}), codes.FailedPrecondition, "NOT_REVERSIBLE", "the connection to the original target")
 	target.Exec(t, "CREATE USER weak IDENTIFIED BY 'secret'")
 	requireFault(t, m.reverse(id, &replicationv1.ReverseConfig{SrcUser: "weak", SrcPwd: "secret"}), codes.FailedPrecondition, "NOT_REVERSIBLE", "the account at the original target")
+	source.Exec(t, "CREATE TRIGGER shop.counts AFTER INSERT ON shop.orders FOR EACH ROW SET @n = 1")
+	requireFault(t, m.reverse(id, nil), codes.FailedPrecondition, "NOT_REVERSIBLE", "triggers shop.counts")
+	source.Exec(t, "DROP TRIGGER shop.counts")
 	require.NoError(t, m.reverse(id, nil))
 	requireFault(t, m.reverse(id, nil), codes.AlreadyExists, "JOB_EXISTS", "reverse-forth-migration")
 	const back = "reverse-forth-migration"

@@ -7,6 +7,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -73,6 +74,38 @@ func (v *validator) conflicts() error {
 	}
 	if len(filled) > 0 && v.job.Copies && (!v.job.DropTables || v.job.SkipCreate) {
 		v.report.Errors.add("the target has rows in %s already: empty them, or set drop_table_if_exists to replace them", some(filled))
+	}
+	return nil
+}
+
+// triggers looks for those of the tables that are written to: they would run for replicated rows, and what they do there came from the source
+// with its own rows. A table that the copy drops takes its triggers along.
+func (v *validator) triggers() error {
+	if v.job.Copies && v.job.DropTables && !v.job.SkipCreate {
+		return nil
+	}
+	r, err := v.target.Execute(`SELECT event_object_schema, event_object_table, trigger_name FROM information_schema.triggers ORDER BY 1, 2, 3`)
+	if err != nil {
+		return fmt.Errorf("read the target's triggers: %w", mysql.Explain(err))
+	}
+	written := map[ddl.Name]bool{}
+	for _, t := range v.tables {
+		written[v.there(t)] = true
+	}
+	var found []string
+	for i := range r.RowNumber() {
+		var row [3]string
+		for j := range row {
+			if row[j], err = r.GetString(i, j); err != nil {
+				return err
+			}
+		}
+		if written[ddl.Name{Schema: row[0], Table: row[1]}] {
+			found = append(found, row[0]+"."+row[2])
+		}
+	}
+	if len(found) > 0 {
+		v.report.Errors.add("the target's triggers %s would run for replicated rows, whose effects are replicated already: drop them for as long as the job runs", some(found))
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (v *validator) run() error {
 		steps = append(steps, v.targetPrivileges)
 	}
 	if v.source != nil && v.target != nil {
-		steps = append(steps, v.conflicts, v.charsets, v.types)
+		steps = append(steps, v.conflicts, v.triggers, v.charsets, v.types)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

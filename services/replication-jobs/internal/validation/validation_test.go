@@ -126,6 +126,14 @@ func TestValidation(t *testing.T) {
 		require.Contains(t, p.report(t, nil).Errors.text(), "rows in shop.orders")
 		require.Empty(t, p.report(t, func(j *Job) { j.DropTables = true }).Errors)
 	})
+	t.Run("the target has triggers", func(t *testing.T) {
+		p.target.Exec(t, "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)", "CREATE TABLE shop.others (id INT PRIMARY KEY)",
+			"CREATE TRIGGER shop.counts AFTER INSERT ON shop.orders FOR EACH ROW SET @n = 1",
+			"CREATE TRIGGER shop.harmless AFTER INSERT ON shop.others FOR EACH ROW SET @n = 1")
+		defer p.target.Exec(t, "DROP DATABASE shop")
+		require.Contains(t, p.report(t, nil).Errors.text(), "the target's triggers shop.counts would run for replicated rows")
+		require.Empty(t, p.report(t, func(j *Job) { j.DropTables = true }).Errors, "they go with their table")
+	})
 	t.Run("settings of the source", func(t *testing.T) {
 		p.source.Exec(t, "SET GLOBAL binlog_format = 'STATEMENT'", "SET GLOBAL binlog_row_image = 'MINIMAL'")
 		defer p.source.Exec(t, "SET GLOBAL binlog_format = 'ROW'", "SET GLOBAL binlog_row_image = 'FULL'")
