@@ -12,10 +12,7 @@ import (
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
-	"github.com/opsdeck/opsdeck/pkg/pg"
 	"github.com/opsdeck/opsdeck/pkg/secret"
-
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/reach"
 )
 
 // Subscription is the type of jobs that write to Kafka.
@@ -57,32 +54,16 @@ func (s *Subscriptions) UpdateSubscription(
 	if !strings.HasSuffix(config.GetJobId(), "-"+Subscription) {
 		config.JobId += "-" + Subscription
 	}
-	var index int64
-	err := pg.InTx(ctx, s.jobs.pool, func(ctx context.Context, tx pgx.Tx) error {
-		j, err := lock(ctx, tx, config.GetJobId(), reach.Of(ctx))
-		if err != nil {
-			return err
-		}
+	index, err := s.jobs.update(ctx, config.GetJobId(), func(_ context.Context, _ pgx.Tx, j locked) (newJob, error) {
 		before, err := unseal(s.jobs.sealer, j.ID, j.Incarnation, j.Source, j.Target)
 		if err != nil {
-			return err
+			return newJob{}, err
 		}
-		row, err := s.row(config, j.Incarnation, before)
-		if err != nil {
-			return err
-		}
-		if err := checkPinned(ctx, tx, row.pinned); err != nil {
-			return err
-		}
-		if index, err = replace(ctx, tx, row, j.Epoch); err != nil {
-			return err
-		}
-		return changed(ctx, tx, s.jobs.queue, j.Summary, verbUpdated)
+		return s.row(config, j.Incarnation, before)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.jobs.wake.Wake("")
 	return &replicationv1.UpdateSubscriptionResponse{Job: maskedSubscription(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
 }
 

@@ -28,14 +28,27 @@ func (s *Service) UpdateJob(ctx context.Context, r *replicationv1.UpdateJobReque
 	if err := check(config, r.GetJobType()); err != nil {
 		return nil, err
 	}
-	var index int64
-	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		j, err := lock(ctx, tx, config.GetJobId(), reach.Of(ctx))
+	index, err := s.update(ctx, config.GetJobId(), func(ctx context.Context, tx pgx.Tx, j locked) (newJob, error) {
+		return s.updated(ctx, tx, j, config)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &replicationv1.UpdateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+}
+
+// update stores what becomes of a job under another configuration, and returns its revision.
+func (s *Service) update(ctx context.Context, id string, become func(context.Context, pgx.Tx, locked) (newJob, error)) (index int64, err error) {
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		j, err := lock(ctx, tx, id, reach.Of(ctx))
 		if err != nil {
 			return err
 		}
-		row, err := s.updated(ctx, tx, j, config)
+		row, err := become(ctx, tx, j)
 		if err != nil {
+			return err
+		}
+		if err := checkPinned(ctx, tx, row.pinned); err != nil {
 			return err
 		}
 		if index, err = replace(ctx, tx, row, j.Epoch); err != nil {
@@ -43,11 +56,10 @@ func (s *Service) UpdateJob(ctx context.Context, r *replicationv1.UpdateJobReque
 		}
 		return changed(ctx, tx, s.queue, j.Summary, verbUpdated)
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.wake.Wake("")
 	}
-	s.wake.Wake("")
-	return &replicationv1.UpdateJobResponse{Job: masked(config), EvalCreateIndex: index, JobModifyIndex: index}, nil
+	return index, err
 }
 
 // updated is a job with a new configuration. One that is made of something else than before starts from scratch, under a new incarnation.
@@ -78,11 +90,7 @@ func (s *Service) updated(ctx context.Context, tx pgx.Tx, j locked, config *repl
 			return newJob{}, err
 		}
 	}
-	row, err := s.newRow(j.Type, config, incarnation, words)
-	if err != nil {
-		return newJob{}, err
-	}
-	return row, checkPinned(ctx, tx, row.pinned)
+	return s.newRow(j.Type, config, incarnation, words)
 }
 
 // keepReverse refuses to make a reverse job of another one, and the other way round. Where a reverse job starts is not its owner's to say.
