@@ -2,10 +2,13 @@ package apply_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -83,32 +86,49 @@ func compete(ctx context.Context, c *mysql.Conn, r *rand.Rand, transactions int)
 }
 
 // A collation takes for equal what the keys tell apart. The third transaction runs ahead to where the first wants to go, which is held
-// back until then, and has to give way.
+// back until then, and has to give way. On a busy machine it may come too late to be ahead, so that there is nothing to see: then once more.
 func TestTransactionAheadGivesWay(t *testing.T) {
 	t.Parallel()
-	j := newJob(t, "givesway")
+	for try := range 20 {
+		if giveWay(t, fmt.Sprint("givesway", try)) {
+			return
+		}
+	}
+	require.FailNow(t, "no transaction was ahead")
+}
+
+// giveWay reports whether a transaction was ahead.
+func giveWay(t *testing.T, name string) (ahead bool) {
+	j := newJob(t, name)
 	j.workers, j.merge = 3, 1
 	core, logs := observer.New(zap.InfoLevel)
 	j.logger = zap.New(core)
+	retries := func() int { return logs.FilterMessage("retrying a transaction").Len() }
 	j.create(t, "CREATE TABLE t (id VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT)", "CREATE TABLE o (id INT PRIMARY KEY, v INT)", "INSERT INTO o VALUES (1, 0)")
 	other, dirty := connect(t, target), connect(t, target)
 	require.NoError(t, other.Begin())
-	j.at(t, other, "SELECT * FROM givesway.o WHERE id = 1 FOR UPDATE")
+	j.at(t, other, "SELECT * FROM "+name+".o WHERE id = 1 FOR UPDATE")
 	j.at(t, dirty, "SET SESSION tx_isolation = 'READ-UNCOMMITTED'")
 	j.write(t, "BEGIN", "UPDATE o SET v = 1", "INSERT INTO t VALUES ('x', 1)", "COMMIT", "DELETE FROM t", "INSERT INTO t VALUES ('X', 7)")
-	released := make(chan bool)
+	released := make(chan error)
 	go func() {
-		defer close(released)
-		for t.Context().Err() == nil {
-			r, err := dirty.Execute("SELECT 1 FROM givesway.t WHERE id = 'X'")
-			if err != nil || r.RowNumber() > 0 {
-				break
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		var err error
+		for !ahead && retries() == 0 && err == nil { // after its first wait in vain the first makes the others give way
+			<-tick.C
+			var r *gomysql.Result
+			if r, err = dirty.Execute("SELECT 1 FROM " + name + ".t WHERE id = 'X'"); err == nil {
+				ahead = r.RowNumber() > 0
 			}
 		}
-		_ = other.Rollback()
+		released <- errors.Join(err, other.Rollback())
 	}()
 	j.converge(t)
-	<-released
-	require.NotZero(t, logs.FilterMessage("retrying a transaction").Len())
-	require.Equal(t, "X7", value(t, j.target, "SELECT CONCAT(id, v) FROM givesway.t"))
+	require.NoError(t, <-released)
+	require.Equal(t, "X7", value(t, j.target, "SELECT CONCAT(id, v) FROM "+name+".t"))
+	if ahead {
+		require.NotZero(t, retries())
+	}
+	return ahead
 }
