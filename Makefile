@@ -45,8 +45,9 @@ test: setup ## run every test, race detector on
 	go test -race -timeout 20m $(PACKAGES)
 
 .PHONY: test-interop
-test-interop: setup ## replicate from a server that speaks MySQL's dialect and GTIDs (builds Dolt once), and to Apache Kafka (needs Java, Maven, kcat)
+test-interop: setup ## replicate between MySQL and MariaDB servers, from Dolt, and to Apache Kafka, all fetched once (needs Java, Maven, kcat)
 	deploy/scripts/interop.sh
+	deploy/scripts/interop-mysql.sh
 	deploy/scripts/interop-kafka.sh
 
 .PHONY: fuzz

@@ -44,6 +44,7 @@ func backends(cfg Config) []relay.Backend {
 			{Name: replicationv1.MySQLService_ServiceDesc.ServiceName, Register: replicationv1.RegisterMySQLServiceHandler},
 			{Name: replicationv1.LogService_ServiceDesc.ServiceName, Register: replicationv1.RegisterLogServiceHandler},
 			{Name: replicationv1.ValidationService_ServiceDesc.ServiceName, Register: replicationv1.RegisterValidationServiceHandler},
+			{Name: replicationv1.VerifyService_ServiceDesc.ServiceName, Register: replicationv1.RegisterVerifyServiceHandler},
 		}},
 		{Name: "dns", Address: cfg.DNS, Services: []relay.Service{
 			{Name: dnsv1.ServerService_ServiceDesc.ServiceName, Register: dnsv1.RegisterServerServiceHandler},

@@ -43,7 +43,7 @@ certify() {
 }
 
 # What each process may say and hear on NATS. Services take answers below _OPSDECK, where the subscriber cannot read along; worker
-# nodes only listen to wake-ups; the user subscriber reads events.
+# nodes listen to wake-ups and speak to each other; the user subscriber reads events.
 nats_config() {
 	local dir=$1 stream='"$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS"'
 	cat <<-END
@@ -63,8 +63,8 @@ nats_config() {
 		        publish: ["opsdeck.replication.>", "wake.replication.>", "wake.log.level", $stream]
 		        subscribe: ["_OPSDECK.>", "wake.auth.revision", "wake.log.level"] } }
 		    { user: worker, password: "$(cat "$dir/worker/nats")", permissions {
-		        publish: { deny: [">"] }
-		        subscribe: ["wake.replication.>", "wake.log.level"] } }
+		        publish: ["tunnel.replication.>"]
+		        subscribe: ["wake.replication.>", "wake.log.level", "tunnel.replication.>"] } }
 		    { user: gateway, password: "$(cat "$dir/gateway/nats")", permissions {
 		        publish: { deny: [">"] }
 		        subscribe: ["wake.log.level"] } }

@@ -180,7 +180,7 @@ func startNATS(ctx context.Context, dir *datadir.Dir, cfg Config, log *zap.Logge
 	return natsserver.Start(ctx, natsserver.Config{
 		Dir: dir.Path("nats"), Listen: cfg.NATSAddr, Users: []natsserver.User{
 			{Name: natsServices, Password: passwords[natsServices]},
-			{Name: natsWorker, Password: passwords[natsWorker], Subscribe: []string{bus.WakeSubjects}},
+			{Name: natsWorker, Password: passwords[natsWorker], Publish: []string{worker.TunnelSubjects}, Subscribe: []string{bus.WakeSubjects, worker.TunnelSubjects}},
 			natsserver.Subscriber(natsSubscriber, passwords[natsSubscriber], bus.Stream, bus.Subjects),
 		},
 	}, log)

@@ -27,6 +27,6 @@ func TestEveryProcessFollowsTheLevel(t *testing.T) {
 	require.NoError(t, teller.Tell("log.level", []byte("loud")))
 	require.NoError(t, app.TellLevel(teller, zapcore.PanicLevel))
 	for _, rt := range processes {
-		require.Eventually(t, func() bool { return rt.Level.Level() == zapcore.PanicLevel }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return rt.Level.Level() == zapcore.PanicLevel }, time.Minute, time.Millisecond)
 	}
 }

@@ -153,6 +153,7 @@ func options(cfg Config, log *zap.Logger, closed chan<- struct{}) []nats.Option 
 	all := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.MaxReconnects(-1),
+		nats.PermissionErrOnSubscribe(true),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.PingInterval(20 * time.Second),

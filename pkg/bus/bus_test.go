@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const (
 	schema = "ops"
-	wait   = 20 * time.Second
+	wait   = time.Minute
 )
 
 type outbox struct {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const (
 	schema = "ops"
-	wait   = 20 * time.Second
+	wait   = time.Minute
 )
 
 func newPool(t *testing.T) *pgxpool.Pool {

@@ -327,7 +327,7 @@ func (a *accounts) testDecisions(t *testing.T) {
 	within := func(what string, ok func(d access.Decision, err error) bool) {
 		t.Helper()
 		for _, process := range []*access.Remote{first, second} {
-			require.Eventually(t, func() bool { return ok(process.Decide(bob, caller, []string{right})) }, time.Second, 20*time.Millisecond, what)
+			require.Eventually(t, func() bool { return ok(process.Decide(bob, caller, []string{right})) }, time.Minute, 20*time.Millisecond, what)
 		}
 	}
 	within("nothing is granted", func(d access.Decision, err error) bool { return err == nil && !d.Holds(right) && !d.Scope.All })

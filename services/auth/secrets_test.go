@@ -114,10 +114,10 @@ func (s *secretRun) collect(t *testing.T) func(t *testing.T) string {
 			var waiting int
 			err := pool.QueryRow(t.Context(), `SELECT count(*) FROM auth.river_job WHERE kind = 'bus.publish' AND finalized_at IS NULL`).Scan(&waiting)
 			return err == nil && waiting == 0
-		}, 30*time.Second, 20*time.Millisecond)
+		}, time.Minute, 20*time.Millisecond)
 		require.NoError(t, s.nats.Flush())
 		require.NoError(t, sub.Drain())
-		require.Eventually(t, func() bool { return !sub.IsValid() }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return !sub.IsValid() }, time.Minute, 10*time.Millisecond)
 		return all.String()
 	}
 }
@@ -166,7 +166,7 @@ func (s *secretRun) forgetPassword(t *testing.T) {
 			}
 		}
 		return link != ""
-	}, 30*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	s.keep("token of a link", link)
 	_, err = recovery.ResetForgottenPassword(t.Context(), &authv1.ResetForgottenPasswordRequest{Token: link, NewPassword: "weak"})
 	s.refused(t, err)

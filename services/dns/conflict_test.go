@@ -14,6 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/fault"
 
 	dns "github.com/opsdeck/opsdeck/services/dns"
+	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
 
@@ -137,7 +138,7 @@ func TestTwoClientsAndOneRecordSet(t *testing.T) {
 				won++
 				continue
 			}
-			require.True(t, fault.Is(err, "RECORD_INVALID"), "%v", err)
+			require.True(t, fault.Is(err, "RECORD_INVALID") || fault.Is(err, "CHANGED_MEANWHILE"), "%v", err)
 			require.ErrorContains(t, err, "duplicate")
 		}
 		require.Equal(t, 1, won)
@@ -213,4 +214,101 @@ func TestARestartPushesWhatWasCommitted(t *testing.T) {
 	g.run()
 	require.Eventually(t, func() bool { return g.count(t, "pending") == 0 }, patience, moment)
 	require.Equal(t, []string{"3600 A 192.0.2.1"}, dig(t, g.server.Addr(), "www.example.org", mdns.TypeA))
+}
+
+// TestThePushKnowsTheSerial follows the serial of a zone from change to change, and finds it again after somebody else moved it.
+func TestThePushKnowsTheSerial(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b backend) {
+		g := newStage(t, b, "example.org")
+		known := func() (serial uint32) {
+			require.NoError(t, g.pool.QueryRow(t.Context(), `SELECT serial FROM dns.changes ORDER BY id DESC LIMIT 1`).Scan(&serial))
+			return serial
+		}
+		served := func() uint32 {
+			serial, _, err := g.driver.Serial(t.Context(), g.zone)
+			require.NoError(t, err)
+			return serial
+		}
+		if _, follows := g.driver.(nameserver.Follower); follows {
+			require.Equal(t, served(), known(), "of the new zone")
+			g.create(t, "a.example.org", "A", "192.0.2.1")
+			require.Equal(t, served(), known())
+		}
+		extra := set("extra.example.org.", "A", 60, "192.0.2.9")
+		g.byHand(t, nil, extra)
+		g.byHand(t, extra, nil)
+		g.create(t, "b.example.org", "A", "192.0.2.2")
+		require.Zero(t, known(), "somebody was there")
+		require.Empty(t, g.drift(t).GetSets())
+		require.Equal(t, served(), known(), "compared")
+		g.byHand(t, nil, extra)
+		require.Len(t, g.drift(t).GetSets(), 1)
+		require.Zero(t, known(), "the zone holds something else")
+	})
+}
+
+// TestWhoWaitedHearsWhatChanged lets two create the same record while neither can see what the other does: the one whose turn comes second hears what
+// changed in between.
+func TestWhoWaitedHearsWhatChanged(t *testing.T) {
+	t.Parallel()
+	g := newStage(t, backends[0], "example.org")
+	held, err := g.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = held.Exec(t.Context(), `SELECT FROM dns.domains WHERE id = $1 FOR UPDATE`, g.domain)
+	require.NoError(t, err)
+	create := &dnsv1.CreateRecordRequest{Id: g.id, DomainId: g.domain, Name: "www.example.org", Type: "A", Value: "192.0.2.1"}
+	answers := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := g.CreateRecord(t.Context(), create)
+			answers <- err
+		}()
+	}
+	require.Eventually(t, func() bool {
+		var waiting int
+		require.NoError(t, g.pool.QueryRow(t.Context(), `
+			SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+		return waiting == 2
+	}, patience, moment)
+	require.NoError(t, held.Rollback(t.Context()))
+	first, second := <-answers, <-answers
+	if first != nil {
+		first, second = second, first
+	}
+	require.NoError(t, first)
+	require.True(t, fault.Is(second, "CHANGED_MEANWHILE"), "%v", second)
+	require.ErrorContains(t, second, "www.example.org. A was changed by shop:alice")
+	_, err = g.CreateRecord(t.Context(), create)
+	require.True(t, fault.Is(err, "RECORD_INVALID"), "%v: it was there before", err)
+}
+
+func TestAZoneThatIsMissingIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b backend) {
+		g := newStage(t, b, "example.org")
+		g.create(t, "www.example.org", "A", "192.0.2.1")
+		off := g.create(t, "off.example.org", "A", "192.0.2.2")
+		_, err := g.DisableRecords(t.Context(), &dnsv1.DisableRecordsRequest{Id: g.id, DomainId: g.domain, Records: []*dnsv1.RecordRef{{Id: off.GetId()}}})
+		require.NoError(t, err)
+		require.NoError(t, g.driver.DeleteZone(t.Context(), g.zone))
+		require.True(t, g.drift(t).GetZoneMissing())
+		_, err = g.AdoptDrift(t.Context(), &dnsv1.AdoptDriftRequest{Id: g.id, DomainId: g.domain})
+		require.True(t, fault.Is(err, "ZONE_UNKNOWN"), "%v", err)
+
+		corrected, err := g.CorrectDrift(t.Context(), &dnsv1.CorrectDriftRequest{Id: g.id, DomainId: g.domain})
+		require.NoError(t, err)
+		require.EqualValues(t, 4, corrected.GetSets(), "SOA, NS and two more")
+		require.False(t, corrected.GetPending())
+		require.Equal(t, []string{"3600 A 192.0.2.1"}, dig(t, g.server.Addr(), "www.example.org", mdns.TypeA))
+		require.Equal(t, []string{"NXDOMAIN"}, dig(t, g.server.Addr(), "off.example.org", mdns.TypeA))
+		answer, err := g.GetDrift(t.Context(), &dnsv1.GetDriftRequest{Id: g.id, DomainId: g.domain})
+		require.NoError(t, err)
+		require.False(t, answer.GetDrift().GetZoneMissing())
+		now := g.drift(t)
+		require.False(t, now.GetZoneMissing())
+		require.Empty(t, now.GetSets())
+		g.create(t, "later.example.org", "A", "192.0.2.3")
+		require.Equal(t, []string{"3600 A 192.0.2.3"}, dig(t, g.server.Addr(), "later.example.org", mdns.TypeA))
+	})
 }

@@ -147,6 +147,20 @@ func TestTheDocumentedJob(t *testing.T) {
 	}}, detail)
 }
 
+func TestHowAJobWrites(t *testing.T) {
+	t.Parallel()
+	m := startManager(t)
+	id := m.create(alice, "gently", func(c *replicationv1.JobConfig) {
+		c.DestTask.MaxRowsPerSecond, c.DestTask.MaxBytesPerSecond = proto.Int32(500), proto.Int32(1<<20)
+		c.DestTask.ConflictPolicy, c.DestTask.MaxMergedTransactions = "overwrite", proto.Int32(1)
+	})
+	detail, err := m.jobs(alice).GetJob(t.Context(), &replicationv1.GetJobRequest{JobType: "migration", JobId: id})
+	require.NoError(t, err)
+	s := detail.GetBasicTaskProfile().GetConfiguration()
+	require.Equal(t, []any{int32(500), int32(1 << 20), "overwrite", int32(1)},
+		[]any{s.GetMaxRowsPerSecond(), s.GetMaxBytesPerSecond(), s.GetConflictPolicy(), s.GetMaxMergedTransactions()})
+}
+
 func TestDefaultsAreFilledIn(t *testing.T) {
 	t.Parallel()
 	m := startManager(t)
@@ -243,13 +257,18 @@ func TestCreateRefuses(t *testing.T) {
 		"bad step":     {func(c *cfg) { c.TaskStepName = "half" }, codes.InvalidArgument, "INVALID_REQUEST", "job.task_step_name"},
 		"bad chunk":    {func(c *cfg) { c.SrcTask.ChunkSize = proto.Int32(0) }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.chunk_size"},
 		"reverse":      {func(c *cfg) { c.Reverse = true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.wait_on_job"},
-		"relay":        {func(c *cfg) { c.SrcTask.BinlogRelay = true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.binlog_relay"},
+		"small relay":  {func(c *cfg) { c.SrcTask.BinlogRelay, c.SrcTask.BinlogRelayMaxMib = true, proto.Int32(63) }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.binlog_relay_max_mib"},
+		"no relay":     {func(c *cfg) { c.SrcTask.BinlogRelayMaxMib = proto.Int32(64) }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.binlog_relay_max_mib"},
 		"gtid twice":   {func(c *cfg) { c.TaskStepName, c.SrcTask.Gtid, c.SrcTask.AutoGtid = "all", "0-1-2", true }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.auto_gtid"},
+		"bad objects":  {func(c *cfg) { c.SrcTask.ReplicateObjects = []string{"users"} }, codes.InvalidArgument, "INVALID_REQUEST", "job.src_task.replicate_objects"},
 		"full + gtid":  {func(c *cfg) { c.SrcTask.Gtid = "0-1-2" }, codes.InvalidArgument, "INVALID_REQUEST", "job.task_step_name"},
+		"policy":       {func(c *cfg) { c.DestTask.ConflictPolicy = "ask" }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.conflict_policy"},
+		"pace":         {func(c *cfg) { c.DestTask.MaxRowsPerSecond = proto.Int32(-1) }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.max_rows_per_second"},
+		"no merging":   {func(c *cfg) { c.DestTask.MaxMergedTransactions = proto.Int32(0) }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.max_merged_transactions"},
 		"itself":       {func(c *cfg) { c.DestTask.MysqlConnectionConfig.MysqlPort = 33061 }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.mysql_connection_config"},
 		"no node":      {func(c *cfg) { c.Failover, c.DestTask.NodeId = proto.Bool(false), "" }, codes.InvalidArgument, "NODE_REQUIRED", "job.dest_task.node_id"},
 		"unknown node": {func(c *cfg) { c.Failover = proto.Bool(false) }, codes.InvalidArgument, "NODE_UNKNOWN", "job.src_task.node_id"},
-		"two nodes":    {func(c *cfg) { c.Failover, c.DestTask.NodeId = proto.Bool(false), "other" }, codes.InvalidArgument, "INVALID_REQUEST", "job.dest_task.node_id"},
+		"two nodes":    {func(c *cfg) { c.Failover, c.SrcTask.NodeId = proto.Bool(false), "other" }, codes.InvalidArgument, "NODE_UNKNOWN", "job.src_task.node_id"},
 		"no RSA key":   {func(c *cfg) { c.IsMysqlPasswordEncrypted = true }, codes.InvalidArgument, "PASSWORD_UNREADABLE", "job.src_task.mysql_connection_config.mysql_password"},
 		"rename of a group": {func(c *cfg) {
 			c.SrcTask.ReplicateDoDb = []*replicationv1.SchemaRule{{TableSchemaRegex: "b", TableSchemaRename: "${1}"}}

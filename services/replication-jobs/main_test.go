@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const (
 	natsUser      = "opsdeck"
 	workerService = "replication-worker"
-	patience      = 20 * time.Second
+	patience      = time.Minute
 	moment        = 20 * time.Millisecond
 )
 

@@ -169,6 +169,7 @@ func TestFailuresShowAndHeal(t *testing.T) {
 	}
 	account := m.create(admin, "account", between(source, target), func(c *replicationv1.JobConfig) {
 		c.SrcTask.MysqlConnectionConfig.MysqlUser, c.SrcTask.MysqlConnectionConfig.MysqlPassword = "late", "new password"
+		c.SrcTask.ReplicateDoDb[0].Tables = []*replicationv1.TableRule{{TableName: "customers"}}
 	})
 	table := m.create(admin, "table", between(source, target), func(c *replicationv1.JobConfig) {
 		c.SrcTask.ReplicateDoDb[0].Tables = []*replicationv1.TableRule{{TableName: "orders"}}
@@ -180,7 +181,8 @@ func TestFailuresShowAndHeal(t *testing.T) {
 	says(table, "shop.orders")
 	says(host, "nothing listens on 127.0.0.1:1")
 
-	source.Exec(t, "ALTER USER late@'%' IDENTIFIED BY 'new password'", "CREATE TABLE shop.orders (id INT PRIMARY KEY, what VARCHAR(40))")
+	source.Exec(t, "ALTER USER late@'%' IDENTIFIED BY 'new password'", "CREATE TABLE shop.orders (id INT PRIMARY KEY, what VARCHAR(40))",
+		"CREATE TABLE shop.customers (id INT PRIMARY KEY)")
 	require.Eventually(t, func() bool { return m.status(account) == "running" && m.status(table) == "running" }, 2*patience, moment)
 	require.Equal(t, "retrying", m.status(host))
 }

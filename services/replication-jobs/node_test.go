@@ -17,6 +17,7 @@ type node struct {
 	name   string
 	client replicationv1.WorkerServiceClient
 	last   []*replicationv1.Assignment // the newest answer
+	ends   []*replicationv1.SourceEnd  // of the newest answer
 }
 
 func (m *manager) node(name string) *node {
@@ -26,12 +27,30 @@ func (m *manager) node(name string) *node {
 
 func (n *node) reconcile(runs ...*replicationv1.RunReport) []*replicationv1.Assignment {
 	n.m.t.Helper()
-	answer, err := n.client.Reconcile(n.m.t.Context(), &replicationv1.ReconcileRequest{
-		NodeId: n.id, NodeName: n.name, NodeAddress: "10.0.0.1", Datacenter: "dc1", Version: "1.2.3", Runs: runs,
-	})
+	return n.call(&replicationv1.ReconcileRequest{Runs: runs})
+}
+
+func (n *node) call(r *replicationv1.ReconcileRequest) []*replicationv1.Assignment {
+	n.m.t.Helper()
+	r.NodeId, r.NodeName, r.NodeAddress, r.Datacenter, r.Version = n.id, n.name, "10.0.0.1", "dc1", "1.2.3"
+	answer, err := n.client.Reconcile(n.m.t.Context(), r)
 	require.NoError(n.m.t, err)
-	n.last = answer.GetAssignments()
+	n.last, n.ends = answer.GetAssignments(), answer.GetSourceEnds()
 	return n.last
+}
+
+// carrying reports that the sources' ends of the last answer work, with figures.
+func (n *node) carrying(figures ...*replicationv1.TaskStatus) {
+	n.m.t.Helper()
+	r := &replicationv1.ReconcileRequest{}
+	for _, e := range n.ends {
+		end := &replicationv1.SourceEndReport{JobId: e.GetJobId(), Epoch: e.GetEpoch(), Figures: &replicationv1.TaskStatus{Tunnel: &replicationv1.TunnelStatus{}}}
+		for _, f := range figures {
+			end.Figures = f
+		}
+		r.SourceEnds = append(r.SourceEnds, end)
+	}
+	n.call(r)
 }
 
 // working reports that all runs of the last answer work.

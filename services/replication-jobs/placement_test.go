@@ -88,7 +88,7 @@ func TestJobsSpreadOverNodes(t *testing.T) {
 	for _, name := range []string{"1", "2", "3", "4", "5", "6"} {
 		m.create(alice, name, all)
 	}
-	m.create(alice, "7", all, func(c *replicationv1.JobConfig) { c.SrcTask.NodeId = b.id })
+	m.create(alice, "7", all, split(b, b))
 	require.Len(t, a.reconcile(), 3)
 	require.Len(t, b.reconcile(), 4)
 	require.Len(t, a.working(), 3)

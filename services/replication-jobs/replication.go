@@ -90,7 +90,8 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	}
 	workers := river.NewWorkers()
 	bus.AddWorker(workers, svc.Bus)
-	job.AddForgetWorker(workers, svc.Sealer, forget)
+	nodes := wake.New(svc.Bus, svc.Log)
+	job.AddForgetWorker(workers, svc.Pool, svc.Sealer, nodes, forget)
 	job.AddForgetTopicWorker(workers, svc.Sealer, forgetTopic)
 	queue, err := jobs.New(svc.Pool, name, workers, svc.Log, jobs.Options{StopWait: cfg.Drain})
 	if err != nil {
@@ -105,11 +106,11 @@ func Run(ctx context.Context, rt *app.Runtime, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	nodes := wake.New(svc.Bus, svc.Log)
 	placements := placement.NewService(svc.Pool, queue, svc.Sealer, nodes, placement.Config{Lease: cfg.Lease, Interval: cfg.Interval}, svc.Log)
 	jobService := job.NewService(svc.Pool, queue, svc.Sealer, key, validation.CheckReverse, nodes)
 	replicationv1.RegisterJobServiceServer(server, jobService)
 	replicationv1.RegisterSubscriptionServiceServer(server, job.NewSubscriptions(jobService))
+	replicationv1.RegisterVerifyServiceServer(server, job.NewVerifications(jobService))
 	replicationv1.RegisterLogServiceServer(server, loglevel.NewService(svc.Bus, svc.Log))
 	replicationv1.RegisterMonitorServiceServer(server, monitor.NewService(svc.Pool))
 	replicationv1.RegisterNodeServiceServer(server, node.NewService(svc.Pool, cfg.Lease))

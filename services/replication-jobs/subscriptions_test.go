@@ -133,6 +133,7 @@ func TestRefusedSubscriptions(t *testing.T) {
 		"without kafka_tls":      func(c *replicationv1.SubscriptionConfig) { c.DestTask.KafkaTlsCa = "x" },
 		"kafka_decimal":          func(c *replicationv1.SubscriptionConfig) { c.DestTask.KafkaDecimal = "double" },
 		"auto_gtid":              func(c *replicationv1.SubscriptionConfig) { c.SrcTask.Gtid, c.SrcTask.AutoGtid = "0-1-1", true },
+		"replicate_objects":      func(c *replicationv1.SubscriptionConfig) { c.SrcTask.ReplicateObjects = []string{"views"} },
 		"node_id":                func(c *replicationv1.SubscriptionConfig) { c.Failover = proto.Bool(false) },
 		"message_group_max_size": func(c *replicationv1.SubscriptionConfig) { c.DestTask.MessageGroupMaxSize = proto.Int32(0) },
 		"topic of the rows": func(c *replicationv1.SubscriptionConfig) {

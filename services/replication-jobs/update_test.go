@@ -69,14 +69,16 @@ func TestAnUpdateRestartsTheJob(t *testing.T) {
 	m.requireSame(source, target, id)
 
 	for field, change := range map[string]func(*replicationv1.JobConfig){
-		"job.src_task.mysql_connection_config":  func(c *replicationv1.JobConfig) { c.SrcTask.MysqlConnectionConfig.MysqlPort++ },
-		"job.dest_task.mysql_connection_config": func(c *replicationv1.JobConfig) { c.DestTask.MysqlConnectionConfig.MysqlHost = "elsewhere" },
-		"job.src_task.replicate_do_db":          func(c *replicationv1.JobConfig) { c.SrcTask.ReplicateDoDb[0].TableSchemaRename = "store" },
+		"job.src_task.mysql_connection_config":   func(c *replicationv1.JobConfig) { c.SrcTask.MysqlConnectionConfig.MysqlPort++ },
+		"job.dest_task.mysql_connection_config":  func(c *replicationv1.JobConfig) { c.DestTask.MysqlConnectionConfig.MysqlHost = "elsewhere" },
+		"job.dest_task.mysql_connection_config:": func(c *replicationv1.JobConfig) { c.DestTask.MysqlConnectionConfig.MysqlSocket = "/run/other" },
+		"job.src_task.replicate_do_db":           func(c *replicationv1.JobConfig) { c.SrcTask.ReplicateDoDb[0].TableSchemaRename = "store" },
 		"job.src_task.replicate_ignore_db": func(c *replicationv1.JobConfig) {
 			c.SrcTask.ReplicateIgnoreDb = []*replicationv1.SchemaRule{{TableSchema: "empty"}}
 		},
-		"job.src_task.gtid":      func(c *replicationv1.JobConfig) { c.SrcTask.Gtid = "0-1-1" },
-		"job.src_task.auto_gtid": func(c *replicationv1.JobConfig) { c.SrcTask.AutoGtid = true },
+		"job.src_task.gtid":              func(c *replicationv1.JobConfig) { c.SrcTask.Gtid = "0-1-1" },
+		"job.src_task.auto_gtid":         func(c *replicationv1.JobConfig) { c.SrcTask.AutoGtid = true },
+		"job.src_task.replicate_objects": func(c *replicationv1.JobConfig) { c.SrcTask.ReplicateObjects = []string{"views"} },
 	} {
 		_, err := m.update(request(t, "real", between(source, target), change).GetJob())
 		requireFault(t, err, codes.InvalidArgument, "JOB_BEGUN", "cannot change once the job has begun")

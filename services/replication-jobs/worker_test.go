@@ -14,6 +14,7 @@ import (
 
 	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/run"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/wake"
 )
@@ -30,7 +31,7 @@ func (m *manager) startScriptedWorker() (started, stopped <-chan string) {
 		return ctx.Err()
 	}
 	n := m.node("scripted")
-	worker := run.NewNode(run.Identity{ID: n.id, Name: n.name}, n.client, work, func() *replicationv1.MessageStatus { return &replicationv1.MessageStatus{} }, zap.NewNop())
+	worker := run.NewNode(run.Identity{ID: n.id, Name: n.name}, n.client, work, relay.Store{Dir: n.m.t.TempDir()}, run.Tunnels{}, func() *replicationv1.MessageStatus { return &replicationv1.MessageStatus{} }, zap.NewNop())
 	conn, err := bus.Connect(m.t.Context(), bus.Config{URL: m.natsURL, User: natsUser, Password: "nats-password"}, zap.NewNop())
 	require.NoError(m.t, err)
 	quiet, err := wake.Listen(conn, n.id, worker.Wake)

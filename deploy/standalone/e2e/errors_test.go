@@ -2,12 +2,8 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -56,12 +52,12 @@ func TestTroubleIsToldAndPasses(t *testing.T) {
 		{"unreachable source", func(t *testing.T, p *pair, _ string, job object) ([]string, func()) {
 			port := freePort(t)
 			job["src_task"].(object)["mysql_connection_config"].(object)["mysql_port"] = port
-			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { forward(t, port, p.source.Addr()) }
+			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { startProxy(t, port, p.source.Addr()) }
 		}},
 		{"unreachable target", func(t *testing.T, p *pair, _ string, job object) ([]string, func()) {
 			port := freePort(t)
 			job["dest_task"].(object)["mysql_connection_config"].(object)["mysql_port"] = port
-			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { forward(t, port, p.target.Addr()) }
+			return []string{fmt.Sprintf("127.0.0.1:%d", port)}, func() { startProxy(t, port, p.target.Addr()) }
 		}},
 		{"wrong password of the source", func(t *testing.T, p *pair, schema string, job object) ([]string, func()) {
 			user := "w" + schema
@@ -141,47 +137,4 @@ func TestAccountStatementsAreNotTold(t *testing.T) {
 	require.NoError(t, p.target.wants(t.Context(), 0, "SELECT COUNT(*) FROM mysql.user WHERE user = 'a"+schema+"'"))
 	o.neverTold(t, job, secret)
 	o.order(t, "delete", job)
-}
-
-// forward takes connections at a port and carries them to an address until the test ends.
-func forward(t *testing.T, port int, to string) {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var carriers sync.WaitGroup
-	carriers.Go(func() {
-		for {
-			from, err := listener.Accept()
-			if err != nil {
-				return // closed
-			}
-			carriers.Go(func() { carry(ctx, from, to) })
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, listener.Close())
-		carriers.Wait()
-	})
-}
-
-// carry copies both ways until either end or ctx ends.
-func carry(ctx context.Context, from net.Conn, to string) {
-	onward, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
-	if err != nil {
-		_ = from.Close() // nothing was said on it
-		return
-	}
-	closeBoth := func() { _ = errors.Join(from.Close(), onward.Close()) }
-	stop := context.AfterFunc(ctx, closeBoth)
-	defer stop()
-	var ways sync.WaitGroup
-	for _, way := range [][2]net.Conn{{from, onward}, {onward, from}} {
-		ways.Go(func() {
-			_, _ = io.Copy(way[0], way[1]) // ends with the connection
-			closeBoth()
-		})
-	}
-	ways.Wait()
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds the wait for anything that replication does with the little data of these tests.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // pair is a source and a target.
 type pair struct{ source, target *database }

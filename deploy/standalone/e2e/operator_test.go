@@ -101,6 +101,10 @@ type detail struct {
 				Schedule float64 `json:"step_schedule"`
 			} `json:"job_steps"`
 		} `json:"job_base_info"`
+		Nodes []struct {
+			ID     string `json:"node_id"`
+			Source string `json:"source"`
+		} `json:"dtle_node_infos"`
 	} `json:"basic_task_profile"`
 	Logs []struct {
 		Events []struct {

@@ -23,7 +23,7 @@ import (
 const demoCaptcha = "00036"
 
 // startPatience bounds the start of a server on a busy machine, its database's included.
-const startPatience = 90 * time.Second
+const startPatience = 3 * time.Minute
 
 // transport is shared by all clients, so that its idle connections can be closed in one place.
 var transport = http.DefaultTransport.(*http.Transport).Clone()
@@ -112,12 +112,12 @@ func (o *opsdeck) secret(t testing.TB, name string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// worker starts a worker node in a process of its own beside a standalone without one.
-func (o *opsdeck) worker(t testing.TB, out *output) *process {
+// worker starts a worker node in a process of its own beside a standalone without one, with further settings.
+func (o *opsdeck) worker(t testing.TB, out *output, settings ...string) *process {
 	t.Helper()
 	socket := func(name string) string { return "unix://" + filepath.Join(o.data, "run", name) }
 	secret := func(name string) string { return filepath.Join(o.data, "secrets", name) }
-	return launch(t, out, workerProgram, []string{
+	return launch(t, out, workerProgram, append([]string{
 		"OPSDECK_ADMIN_ADDR=127.0.0.1:0",
 		"OPSDECK_WORKER_AUTH_ADDR=" + socket("auth"),
 		"OPSDECK_WORKER_MANAGER_ADDR=" + socket("replication"),
@@ -126,7 +126,7 @@ func (o *opsdeck) worker(t testing.TB, out *output) *process {
 		"OPSDECK_WORKER_NATS_URL=nats://" + o.nats,
 		"OPSDECK_WORKER_NATS_USER=nats-worker",
 		"OPSDECK_WORKER_NATS_PASSWORD_FILE=" + secret("nats-worker"),
-	})
+	}, settings...))
 }
 
 // shared is the standalone of the tests that do it no harm.

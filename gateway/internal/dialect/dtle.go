@@ -108,8 +108,11 @@ var dtle = &Dialect{
 		},
 		Echo: wire.FieldSet(replication, "SourceTask.replicate_do_db", "SourceTask.replicate_ignore_db", "SchemaRule.tables"),
 		Omit: wire.FieldSet(replication, slices.Concat(
-			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "MySQLConnection.mysql_ssl_mode", "MySQLConnection.mysql_ssl_ca", "ListJobsResponse.next_page_token"},
+			[]string{"SourceTask.node_id", "DestTask.node_id", "KafkaTask.node_id", "KafkaTask.parallel_workers", "KafkaTask.kafka_tls_ca", "MySQLConnection.mysql_ssl_mode", "MySQLConnection.mysql_ssl_ca", "MySQLConnection.mysql_addresses", "MySQLConnection.mysql_socket", "ListJobsResponse.next_page_token", "GetJobResponse.verification", "TaskStatus.tunnel", "SourceTask.replicate_objects", "JobSettings.replicate_objects"},
 			beyondContract("KafkaTask"), beyondContract("KafkaConnection"),
+			[]string{"SourceTask.binlog_relay_max_mib", "JobSettings.binlog_relay_max_mib", "GetJobResponse.relay", "TaskStatus.relay"},
+			[]string{"DestTask.max_rows_per_second", "DestTask.max_bytes_per_second", "DestTask.conflict_policy", "DestTask.max_merged_transactions"},
+			[]string{"JobSettings.max_rows_per_second", "JobSettings.max_bytes_per_second", "JobSettings.conflict_policy", "JobSettings.max_merged_transactions"},
 		)...),
 		Hide: wire.FieldSet(auth, "LoginResponse.expire_time"),
 		Constants: map[protoreflect.FullName][]wire.Constant{

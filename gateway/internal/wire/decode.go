@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -13,24 +12,15 @@ import (
 
 // decoder walks the tokens of one body whose syntax is known to be right.
 type decoder struct {
+	tokens
+
 	request Request
-	tokens  *json.Decoder
 	sent    *Sent
 	mask    protoreflect.FieldDescriptor // of the top level, to be filled; nil when there is none
 }
 
 func (r Request) decoder(data []byte) *decoder {
-	d := &decoder{request: r, tokens: json.NewDecoder(bytes.NewReader(data)), sent: &Sent{lists: map[string]bool{}}}
-	d.tokens.UseNumber()
-	return d
-}
-
-func (d *decoder) next() json.Token {
-	t, err := d.tokens.Token()
-	if err != nil {
-		panic("wire: checked JSON cannot be read: " + err.Error())
-	}
-	return t
+	return &decoder{request: r, tokens: tokens{data: data}, sent: &Sent{lists: map[string]bool{}}}
 }
 
 // spelling is by which name a body gave a field.
@@ -44,12 +34,12 @@ const (
 
 // message reads the members of an object whose opening brace has been read.
 func (d *decoder) message(m protoreflect.Message, path string) error {
-	return d.members(m, path, map[protoreflect.FieldNumber]spelling{})
+	return d.members(m, path, make([]spelling, m.Descriptor().Fields().Len()))
 }
 
-// members reads members of a message, of which some may have been seen.
-func (d *decoder) members(m protoreflect.Message, path string, seen map[protoreflect.FieldNumber]spelling) error {
-	for first := true; d.tokens.More(); first = false {
+// members reads members of a message, of which some may have been seen: how each of its fields was, by index.
+func (d *decoder) members(m protoreflect.Message, path string, seen []spelling) error {
+	for first := true; d.more(); first = false {
 		name := d.next().(string)
 		at := join(path, name)
 		if path == "" && first && slices.Contains(d.request.Wrappers, name) {
@@ -64,16 +54,16 @@ func (d *decoder) members(m protoreflect.Message, path string, seen map[protoref
 			}
 			return fault.Invalid(join(path, clip(name)), "there is no such field")
 		}
-		switch before := seen[field.Number()]; {
+		switch before := seen[field.Index()]; {
 		case before == canonical && spelled == mirrored:
-			d.skip()
+			d.raw()
 			continue
 		case before == mirrored && spelled == canonical:
 			m.Clear(field)
 		case before != absent:
 			return fault.Invalid(at, "is given twice%s", otherwise(field, name))
 		}
-		seen[field.Number()] = spelled
+		seen[field.Index()] = spelled
 		if err := d.member(m, field, at, path == ""); err != nil {
 			return err
 		}
@@ -114,14 +104,6 @@ func (d *decoder) find(message protoreflect.MessageDescriptor, name, path string
 	return find(fields, name), canonical
 }
 
-// skip reads a value and forgets it.
-func (d *decoder) skip() {
-	var value json.RawMessage
-	if err := d.tokens.Decode(&value); err != nil {
-		panic("wire: checked JSON cannot be read: " + err.Error())
-	}
-}
-
 // otherwise says which field a name is an alias of.
 func otherwise(field protoreflect.FieldDescriptor, name string) string {
 	if Name(field) == name {
@@ -140,7 +122,7 @@ func (d *decoder) wrapped(m protoreflect.Message, name string) error {
 	if err := d.message(m, ""); err != nil {
 		return err
 	}
-	if d.tokens.More() {
+	if d.more() {
 		return fault.Invalid(clip(d.next().(string)), "nothing may stand beside %s", name)
 	}
 	return nil
@@ -177,7 +159,7 @@ func (d *decoder) field(m protoreflect.Message, field protoreflect.FieldDescript
 }
 
 func (d *decoder) list(list protoreflect.List, field protoreflect.FieldDescriptor, at string) error {
-	for i := 0; d.tokens.More(); i++ {
+	for i := 0; d.more(); i++ {
 		v, err := d.value(d.next(), field, list.NewElement, index(at, i))
 		if err != nil {
 			return err
@@ -192,7 +174,7 @@ func (d *decoder) list(list protoreflect.List, field protoreflect.FieldDescripto
 }
 
 func (d *decoder) mapping(m protoreflect.Map, field protoreflect.FieldDescriptor, at string) error {
-	for d.tokens.More() {
+	for d.more() {
 		name := d.next().(string)
 		key, err := parseText(name, field.MapKey(), join(at, name))
 		if err != nil {

@@ -107,14 +107,14 @@ func checkSyntax(data []byte, wanted string) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return fault.Invalid(Body, "is empty, want a JSON %s", wanted)
 	}
+	if json.Valid(data) {
+		return nil
+	}
 	var raw json.RawMessage
 	err := json.Unmarshal(data, &raw)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		return fault.Invalid(Body, "is not JSON: %s at byte %d", syntax, syntax.Offset)
 	}
-	if err != nil {
-		return fault.Invalid(Body, "is not JSON: %s", err)
-	}
-	return nil
+	return fault.Invalid(Body, "is not JSON: %v", err)
 }

@@ -2,7 +2,7 @@ package wire
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -10,7 +10,7 @@ import (
 
 // find returns the field with a JSON name.
 func find(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldDescriptor {
-	if field := fields.ByName(protoreflect.Name(name)); field != nil && Name(field) == name {
+	if field := fields.ByName(protoreflect.Name(name)); field != nil && (field.JSONName() == name || Name(field) == name) {
 		return field
 	}
 	if field := fields.ByJSONName(name); field != nil && Name(field) == name {
@@ -55,4 +55,4 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

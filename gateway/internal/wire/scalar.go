@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -129,7 +130,7 @@ func textual(text string, field protoreflect.FieldDescriptor, at string) (protor
 		}
 		return protoreflect.ValueOfEnum(value.Number()), nil
 	}
-	if strings.ToValidUTF8(text, "") != text {
+	if !utf8.ValidString(text) {
 		return protoreflect.Value{}, fault.Invalid(at, "is not UTF-8")
 	}
 	if strings.ContainsRune(text, 0) {

@@ -20,7 +20,7 @@ type Shape struct {
 }
 
 // shaped reads a member that only the other shape has; ok is false when it is none.
-func (d *decoder) shaped(m protoreflect.Message, name, path string, seen map[protoreflect.FieldNumber]spelling) (ok bool, err error) {
+func (d *decoder) shaped(m protoreflect.Message, name, path string, seen []spelling) (ok bool, err error) {
 	message, at := m.Descriptor().FullName(), join(path, name)
 	if slices.Contains(d.request.Shape.Inline[message], name) {
 		switch t := d.next(); t {
@@ -36,11 +36,7 @@ func (d *decoder) shaped(m protoreflect.Message, name, path string, seen map[pro
 	if !ok {
 		return false, nil
 	}
-	var value json.RawMessage
-	if err := d.tokens.Decode(&value); err != nil {
-		panic("wire: checked JSON cannot be read: " + err.Error())
-	}
-	if text := string(value); text != "null" && !slices.Contains(allowed, text) {
+	if text := d.raw(); text != "null" && !slices.Contains(allowed, text) {
 		return true, fault.Invalid(at, "can only be %s here: leave it out", list(allowed))
 	}
 	return true, nil

@@ -53,14 +53,7 @@ func (s *Server) install(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.path("data"), "mysql")); err == nil {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, binary("mariadb-install-db"), "--no-defaults", "--datadir="+s.path("data"), "--tmpdir="+s.path("tmp"), //nolint:gosec // fixed program
-		"--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
-	cmd.Dir = s.opt.Dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
-	}
-	return nil
+	return s.software.install(ctx, s.path("data"), s.path("tmp"), s.account)
 }
 
 // lowerPrivileges hands the directory to the user mysql when we are root, since MariaDB refuses to run as root.
@@ -95,7 +88,8 @@ func (s *Server) writeInit() error {
 	password := literal.Replace(s.opt.Password)
 	// Each statement on a line of its own: the server reads the file so. Kept out of the binary log.
 	script := "SET sql_log_bin = 0;\n" +
-		"CREATE OR REPLACE USER " + account + " IDENTIFIED BY '" + password + "';\n" +
+		"CREATE USER IF NOT EXISTS " + account + ";\n" +
+		"ALTER USER " + account + " IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL PRIVILEGES ON *.* TO " + account + " WITH GRANT OPTION;\n"
 	if err := os.WriteFile(s.path("init.sql"), []byte(script), 0o600); err != nil {
 		return fmt.Errorf("write the server's start script: %w", err)

@@ -1,4 +1,5 @@
-// Package mariadb runs private MariaDB servers from the machine's own binaries: for the demo, and for tests that need a real server.
+// Package mariadb runs private MariaDB servers from the machine's own binaries: for the demo, and for tests that need a real server. Tests also
+// run other versions, and MySQL, from where they were unpacked.
 package mariadb
 
 import (
@@ -29,16 +30,19 @@ type Options struct {
 	ServerID uint32
 	// User and Password are those of the administrator that the server gets; by default opsdeck and a random one.
 	User, Password string
+	// Basedir is where a MariaDB or a MySQL was unpacked that runs instead of the machine's MariaDB. Of a MySQL an empty data directory is kept there.
+	Basedir string
 	// Args are further command line options, for example --innodb-buffer-pool-size=1G.
 	Args []string
 }
 
-// Server is a running, or killed, MariaDB server.
+// Server is a running, or killed, server.
 type Server struct {
-	opt     Options
-	account *syscall.Credential // nil: the current user's
-	process *exec.Cmd
-	exited  chan struct{}
+	opt      Options
+	software distribution
+	account  *syscall.Credential // nil: the current user's
+	process  *exec.Cmd
+	exited   chan struct{}
 }
 
 const stopTimeout = 30 * time.Second
@@ -46,10 +50,10 @@ const stopTimeout = 30 * time.Second
 // Start prepares the data directory where needed and starts the server. It returns when the server answers. The caller ends it with
 // Stop or Kill; it dies with this process in any case.
 func Start(ctx context.Context, opt Options) (*Server, error) {
-	if err := Check(); err != nil {
+	s := &Server{opt: opt, software: distribution{basedir: opt.Basedir, mysql: IsMySQL(opt.Basedir)}}
+	if err := s.software.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{opt: opt}
 	if s.opt.User == "" {
 		s.opt.User = "opsdeck"
 	}
@@ -68,6 +72,9 @@ func Start(ctx context.Context, opt Options) (*Server, error) {
 	}
 	return s, s.Restart(ctx)
 }
+
+// IsMySQL reports whether the server is a MySQL.
+func (s *Server) IsMySQL() bool { return s.software.mysql }
 
 // Port returns the TCP port on 127.0.0.1.
 func (s *Server) Port() uint16 { return s.opt.Port }
@@ -88,18 +95,18 @@ func (s *Server) Addr() string {
 
 // Restart starts a stopped or killed server again, on the same port and data. It returns when the server answers.
 func (s *Server) Restart(ctx context.Context) error {
-	args := append([]string{
-		"--no-defaults", "--datadir=" + s.path("data"), "--socket=" + s.path("sock"), "--pid-file=" + s.path("pid"), "--tmpdir=" + s.path("tmp"),
+	args := append(s.software.args(), append([]string{
+		"--datadir=" + s.path("data"), "--socket=" + s.path("sock"), "--pid-file=" + s.path("pid"), "--tmpdir=" + s.path("tmp"),
 		"--log-error=" + s.path("error.log"), "--init-file=" + s.path("init.sql"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(int(s.opt.Port)), "--skip-name-resolve",
 		"--server-id=" + strconv.FormatUint(uint64(s.opt.ServerID), 10),
-		"--log-bin=bin", "--binlog-format=ROW", "--binlog-row-image=FULL", "--gtid-strict-mode=ON",
+		"--log-bin=bin", "--binlog-format=ROW", "--binlog-row-image=FULL",
 		"--character-set-server=utf8mb4", "--max-allowed-packet=64M",
-	}, s.opt.Args...)
-	s.process = exec.Command(binary("mariadbd"), args...) //nolint:gosec,noctx // the server outlives ctx, which bounds only its start
+	}, s.opt.Args...)...)
+	s.process = exec.Command(s.software.server(), args...) //nolint:gosec,noctx // the server outlives ctx, which bounds only its start
 	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: s.account, Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
-		return fmt.Errorf("start mariadbd: %w", err)
+		return fmt.Errorf("start %s: %w", s.software.server(), err)
 	}
 	s.exited = make(chan struct{})
 	go func(process *exec.Cmd, exited chan struct{}) {
@@ -118,7 +125,7 @@ func (s *Server) await(ctx context.Context) error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("mariadbd did not start; the end of its log:\n%s", s.logTail())
+			return fmt.Errorf("%s did not start; the end of its log:\n%s", s.software.server(), s.logTail())
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), s.Kill())
 		case <-time.After(20 * time.Millisecond):
@@ -134,7 +141,7 @@ func (s *Server) Kill() error { return s.end(syscall.SIGKILL) }
 
 func (s *Server) end(signal syscall.Signal) error {
 	if err := s.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("end mariadbd: %w", err)
+		return fmt.Errorf("end the server: %w", err)
 	}
 	select {
 	case <-s.exited:
@@ -143,7 +150,7 @@ func (s *Server) end(signal syscall.Signal) error {
 	}
 	_ = s.process.Process.Kill() // gone already is fine
 	<-s.exited
-	return fmt.Errorf("mariadbd had to be killed: it did not stop within %s", stopTimeout)
+	return fmt.Errorf("the server had to be killed: it did not stop within %s", stopTimeout)
 }
 
 // Exec runs statements, one after the other, as the administrator.

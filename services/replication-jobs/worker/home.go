@@ -13,6 +13,7 @@ import (
 
 // home is the directory of a node. Its id survives restarts; its lock keeps a second process from posing as the same node.
 type home struct {
+	dir  string
 	id   string
 	lock *os.File
 }
@@ -32,8 +33,11 @@ func openHome(dir string) (*home, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &home{id: id, lock: lock}, nil
+	return &home{dir: dir, id: id, lock: lock}, nil
 }
+
+// relays is the directory of the relay logs.
+func (h *home) relays() string { return filepath.Join(h.dir, "relay") }
 
 // Close gives the directory free.
 func (h *home) Close() error { return h.lock.Close() }

@@ -18,10 +18,11 @@ func main() {
 	size := bench.Usual
 	flag.IntVar(&size.Rows, "rows", size.Rows, "of each of 8 tables, in replication")
 	flag.IntVar(&size.Transactions, "transactions", size.Transactions, "of a backlog, in replication")
-	flag.IntVar(&size.Rounds, "rounds", size.Rounds, "of each measurement, in replication")
+	flag.IntVar(&size.Rounds, "rounds", size.Rounds, "of each measurement, in replication and bulk")
 	flag.DurationVar(&size.Lag, "lag", size.Lag, "how long each lag is measured, in replication")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [engine | auth | dns | replication]; without a word, the first three")
+		fmt.Fprintln(flag.CommandLine.Output(),
+			"usage: bench [flags] [engine | auth | dns | replication | bulk | copy | lag]; without a word, the first three; bulk is a part of dns, copy and lag are parts of replication")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -42,8 +43,14 @@ func run(ctx context.Context, what, dir, addr string, size bench.Size) error {
 		return bench.RunAuth(ctx, os.Stdout, dir, addr, standalone.Private)
 	case "dns":
 		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
+	case "bulk":
+		return bench.Bulk(ctx, os.Stdout, dir, addr, standalone.Private, size.Rounds)
 	case "replication":
 		return bench.RunReplication(ctx, os.Stdout, dir, addr, standalone.Private, size)
+	case "copy":
+		return bench.RunCopy(ctx, os.Stdout, dir, addr, standalone.Private, size)
+	case "lag":
+		return bench.RunLag(ctx, os.Stdout, dir, addr, standalone.Private, size)
 	case "":
 		if err := bench.Run(ctx, os.Stdout, dir, addr, standalone.Private); err != nil {
 			return err
@@ -53,5 +60,5 @@ func run(ctx context.Context, what, dir, addr string, size bench.Size) error {
 		}
 		return bench.DNS(ctx, os.Stdout, dir, addr, standalone.Private)
 	}
-	return fmt.Errorf("there is no benchmark %s, only engine, auth, dns and replication", what)
+	return fmt.Errorf("there is no benchmark %s, only engine, auth, dns, replication, bulk, copy and lag", what)
 }

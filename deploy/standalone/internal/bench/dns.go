@@ -25,6 +25,21 @@ const (
 
 // DNS measures the dns service beside nsupdate and plain API calls, and writes its tables of docs/benchmarks.md.
 func DNS(ctx context.Context, out io.Writer, dir, address string, serve stage.Server) error {
+	return withNames(ctx, out, dir, address, serve, func(ctx context.Context, n *names) error {
+		if err := n.bulk(ctx, rounds); err != nil {
+			return err
+		}
+		return n.size(ctx)
+	})
+}
+
+// Bulk is the part of DNS about many new records in one call, with a number of rounds.
+func Bulk(ctx context.Context, out io.Writer, dir, address string, serve stage.Server, rounds int) error {
+	return withNames(ctx, out, dir, address, serve, func(ctx context.Context, n *names) error { return n.bulk(ctx, rounds) })
+}
+
+// withNames measures on name servers that end with it.
+func withNames(ctx context.Context, out io.Writer, dir, address string, serve stage.Server, measure func(context.Context, *names) error) error {
 	return stage.Run(ctx, dir, address, serve, func(ctx context.Context, on *stage.Stage) error {
 		fmt.Fprintf(out, "%d CPUs, %s\n", runtime.NumCPU(), runtime.Version())
 		opsdeck, err := on.SignIn(ctx)
@@ -36,10 +51,7 @@ func DNS(ctx context.Context, out io.Writer, dir, address string, serve stage.Se
 		if err := n.start(ctx); err != nil {
 			return err
 		}
-		if err := n.bulk(ctx); err != nil {
-			return err
-		}
-		return n.size(ctx)
+		return measure(ctx, n)
 	})
 }
 
@@ -101,16 +113,19 @@ func (n *names) end() {
 }
 
 // bulk makes 10,000 records in one call, and beside it the same by the servers' own means.
-func (n *names) bulk(ctx context.Context) error {
+func (n *names) bulk(ctx context.Context, rounds int) error {
+	type run = func(ctx context.Context) error
 	arms := []struct {
-		name string
-		run  func(ctx context.Context, zone string) error
-		part int // of the records: 1 for all, 10 for every tenth
+		name  string
+		ready func(domain int64, zone string) (run, error) // what each is fed with is made before the time is taken
+		part  int                                          // of the records: 1 for all, 10 for every tenth
 	}{
-		{"opsdeck, one call, BIND", func(ctx context.Context, zone string) error { return n.bulkCreate(ctx, n.bind, zone) }, 1},
-		{"nsupdate, the same records", n.nsupdate, 1},
-		{"opsdeck, one call, PowerDNS", func(ctx context.Context, zone string) error { return n.bulkCreate(ctx, n.pdns, zone) }, 1},
-		{"a PATCH per record set, PowerDNS (1,000 measured, times ten)", n.patches, bulkRecords / patchedSets},
+		{"opsdeck, one call, BIND", func(domain int64, zone string) (run, error) { return n.createMany(n.bind, domain, zone, 0) }, 1},
+		{"nsupdate, the same records", func(_ int64, zone string) (run, error) { return n.nsupdate(zone) }, 1},
+		{"opsdeck, one call, PowerDNS", func(domain int64, zone string) (run, error) { return n.createMany(n.pdns, domain, zone, 0) }, 1},
+		{"a PATCH per record set, PowerDNS (1,000 measured, times ten)", func(_ int64, zone string) (run, error) {
+			return func(ctx context.Context) error { return n.patches(ctx, zone) }, nil
+		}, bulkRecords / patchedSets},
 	}
 	took := make([][]time.Duration, len(arms))
 	for round := range rounds {
@@ -120,11 +135,16 @@ func (n *names) bulk(ctx context.Context) error {
 			if i > 1 {
 				server = n.pdns
 			}
-			if _, err := n.make(ctx, fmt.Sprintf("/dns-services/%d/domains/", server), map[string]any{"name": zone}); err != nil {
+			domain, err := n.make(ctx, fmt.Sprintf("/dns-services/%d/domains/", server), map[string]any{"name": zone})
+			if err != nil {
+				return err
+			}
+			run, err := arm.ready(domain, zone)
+			if err != nil {
 				return err
 			}
 			began := time.Now()
-			if err := arm.run(ctx, zone); err != nil {
+			if err := run(ctx); err != nil {
 				return fmt.Errorf("%s: %w", arm.name, err)
 			}
 			took[i] = append(took[i], time.Since(began)*time.Duration(arm.part))
@@ -196,7 +216,11 @@ func (n *names) large(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	for part := 0; part < manyRecords; part += bulkRecords {
-		if err := n.createMany(ctx, n.bind, domain, "large.example", part); err != nil {
+		create, err := n.createMany(n.bind, domain, "large.example", part)
+		if err != nil {
+			return 0, err
+		}
+		if err := create(ctx); err != nil {
 			return 0, err
 		}
 	}

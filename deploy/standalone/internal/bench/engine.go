@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -41,6 +42,7 @@ type engines struct {
 	opsdeck        *operator.Client
 	source, target *mariadb.Server
 	size           Size
+	copied         string // the job of the last copy, "" if it was deleted
 }
 
 func (e *engines) rows() int { return tableCount * e.size.Rows }
@@ -67,18 +69,15 @@ type copyArm struct {
 func (e *engines) copies(ctx context.Context, out io.Writer, arms []copyArm) error {
 	for round := range e.size.Rounds {
 		for i := range arms {
-			if err := e.target.Exec(ctx, "DROP DATABASE IF EXISTS bench"); err != nil {
-				return err
-			}
-			took, err := e.timed(e.target, func() error { return arms[i].copy(ctx, round) })
-			if err == nil {
-				err = e.equal(ctx, e.target)
-			}
-			if err != nil {
+			took, err := e.copyOnce(ctx, arms[i], round)
+			switch {
+			case errors.Is(err, errDeadlock):
+				arms[i].deadlocks++
+			case err != nil:
 				return fmt.Errorf("%s: %w", arms[i].name, err)
+			default:
+				arms[i].rounds = append(arms[i].rounds, took)
 			}
-			took.perSecond = float64(e.rows()) / took.seconds
-			arms[i].rounds = append(arms[i].rounds, took)
 		}
 	}
 	plain := make([]arm, len(arms))
@@ -87,6 +86,22 @@ func (e *engines) copies(ctx context.Context, out io.Writer, arms []copyArm) err
 	}
 	report(out, fmt.Sprintf("Full copy of %d tables, %d rows", tableCount, e.rows()), "rows/s", plain)
 	return nil
+}
+
+// copyOnce measures a copy to a target that has none of the rows yet, and compares what has arrived.
+func (e *engines) copyOnce(ctx context.Context, a copyArm, round int) (result, error) {
+	if err := e.target.Exec(ctx, "DROP DATABASE IF EXISTS bench"); err != nil {
+		return result{}, err
+	}
+	took, err := e.timed(e.target, func() error { return a.copy(ctx, round) })
+	if err != nil {
+		return result{}, err
+	}
+	if err := e.equal(ctx, e.target); err != nil {
+		return result{}, err
+	}
+	took.perSecond = float64(e.rows()) / took.seconds
+	return took, e.forget(ctx)
 }
 
 // timed measures something, and the CPU time that a server spends on it.
@@ -115,8 +130,15 @@ func (e *engines) copyByJob(ctx context.Context, round int) error {
 		d, err := e.opsdeck.Detail(ctx, id)
 		return d.Profile.Base.Status == "finished", err
 	})
-	if err != nil {
-		return err
+	e.copied = id
+	return err
+}
+
+// forget deletes the job of a copy that was measured: the next one takes its tables.
+func (e *engines) forget(ctx context.Context) error {
+	id := e.copied
+	if e.copied = ""; id == "" {
+		return nil
 	}
 	return e.opsdeck.Order(ctx, "delete", id)
 }

@@ -59,10 +59,15 @@ func hammer(ctx context.Context, length time.Duration, once func(context.Context
 type arm struct {
 	name   string
 	rounds []result
+	// deadlocks are the rounds that have no result; see errDeadlock.
+	deadlocks int
 }
 
-// median returns the middle round by rate.
+// median returns the middle round by rate, an empty one if none has a result.
 func (a arm) median() result {
+	if len(a.rounds) == 0 {
+		return result{}
+	}
 	sorted := slices.Clone(a.rounds)
 	slices.SortFunc(sorted, func(x, y result) int {
 		switch {
@@ -82,7 +87,10 @@ func report(out io.Writer, title, unit string, arms []arm) {
 	peer := arms[len(arms)-1].median()
 	for _, a := range arms {
 		m := a.median()
-		p50, p99, spent := "-", "-", "-"
+		rate, ratio, p50, p99, spent := "-", "-", "-", "-", "-"
+		if m.perSecond > 0 {
+			rate, ratio = fmt.Sprintf("%.0f", m.perSecond), fmt.Sprintf("%.2f", m.perSecond/peer.perSecond)
+		}
 		if m.cpu > 0 {
 			spent = fmt.Sprintf("%.1f", m.cpu)
 		}
@@ -93,6 +101,9 @@ func report(out io.Writer, title, unit string, arms []arm) {
 		for _, r := range a.rounds {
 			rounds = append(rounds, fmt.Sprintf("%.0f", r.perSecond))
 		}
-		fmt.Fprintf(out, "| %s | %.0f | %.2f | %s | %s | %s | %v |\n", a.name, m.perSecond, m.perSecond/peer.perSecond, spent, p50, p99, rounds)
+		for range a.deadlocks {
+			rounds = append(rounds, "deadlock")
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %v |\n", a.name, rate, ratio, spent, p50, p99, rounds)
 	}
 }

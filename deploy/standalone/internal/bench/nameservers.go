@@ -20,13 +20,18 @@ const patchTries = 5
 
 // call sends a request to opsdeck and decodes its answer.
 func (n *names) call(ctx context.Context, method, path string, body, into any) error {
+	if body == nil {
+		return n.send(ctx, method, path, nil, into)
+	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	if body == nil {
-		text = nil
-	}
+	return n.send(ctx, method, path, text, into)
+}
+
+// send is call with a body that is JSON already.
+func (n *names) send(ctx context.Context, method, path string, text []byte, into any) error {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+n.stage.Address+path, bytes.NewReader(text))
 	if err != nil {
 		return err
@@ -72,39 +77,30 @@ func (n *names) make(ctx context.Context, path string, body any) (int64, error) 
 // address is the address of the nth record.
 func address(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255) }
 
-func (n *names) bulkCreate(ctx context.Context, server int64, zone string) error {
-	var found struct {
-		Results []struct {
-			ID int64 `json:"id"`
-		} `json:"results"`
-	}
-	if err := n.call(ctx, http.MethodGet, fmt.Sprintf("/dns-services/%d/domains/?name=%s", server, zone), nil, &found); err != nil {
-		return err
-	}
-	return n.createMany(ctx, server, found.Results[0].ID, zone, 0)
-}
-
-// createMany makes 10,000 records in one call, numbered from first.
-func (n *names) createMany(ctx context.Context, server, domain int64, zone string, first int) error {
+// createMany returns a call that makes 10,000 records, numbered from first.
+func (n *names) createMany(server, domain int64, zone string, first int) (func(ctx context.Context) error, error) {
 	records := make([]map[string]any, bulkRecords)
 	for i := range records {
 		records[i] = map[string]any{"name": fmt.Sprintf("h%d.%s", first+i, zone), "type": "A", "value": address(first + i)}
 	}
-	var made struct {
-		Pending bool `json:"pending"`
-	}
-	err := n.call(ctx, http.MethodPost, fmt.Sprintf("/dns-services/%d/domains/%d/records/actions/create/", server, domain), records, &made)
-	if err == nil && made.Pending {
-		err = fmt.Errorf("the records of %s are not served yet", zone)
-	}
-	return err
+	body, err := json.Marshal(records)
+	return func(ctx context.Context) error {
+		var made struct {
+			Pending bool `json:"pending"`
+		}
+		err := n.send(ctx, http.MethodPost, fmt.Sprintf("/dns-services/%d/domains/%d/records/actions/create/", server, domain), body, &made)
+		if err == nil && made.Pending {
+			err = fmt.Errorf("the records of %s are not served yet", zone)
+		}
+		return err
+	}, err
 }
 
-// nsupdate feeds the same records to BIND's own tool, which sends a message for every 1,000.
-func (n *names) nsupdate(ctx context.Context, zone string) error {
+// nsupdate returns a run of BIND's own tool on a file with the same records, which sends a message for every 1,000.
+func (n *names) nsupdate(zone string) (func(ctx context.Context) error, error) {
 	host, port, err := net.SplitHostPort(n.named.Addr())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "server %s %s\nzone %s\n", host, port, zone)
@@ -116,13 +112,15 @@ func (n *names) nsupdate(ctx context.Context, zone string) error {
 	}
 	file := filepath.Join(n.stage.Dir, zone+".nsupdate")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		return err
+		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, "nsupdate", "-v", "-k", n.named.UpdateKeyFile(), file).CombinedOutput() //nolint:gosec // our own paths
-	if err != nil {
-		return fmt.Errorf("nsupdate: %w: %s", err, out)
-	}
-	return nil
+	return func(ctx context.Context) error {
+		out, err := exec.CommandContext(ctx, "nsupdate", "-v", "-k", n.named.UpdateKeyFile(), file).CombinedOutput() //nolint:gosec // our own paths
+		if err != nil {
+			return fmt.Errorf("nsupdate: %w: %s", err, out)
+		}
+		return nil
+	}, nil
 }
 
 // patches sends one request per record set, as tools do that compare and then change one set at a time.

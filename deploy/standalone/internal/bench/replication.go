@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,38 +24,30 @@ func RunReplication(ctx context.Context, out io.Writer, dir, address string, ser
 	return stage.Run(ctx, dir, address, serve, func(ctx context.Context, on *stage.Stage) error { return measureReplication(ctx, out, on, size) })
 }
 
+// RunCopy measures the full copy alone.
+func RunCopy(ctx context.Context, out io.Writer, dir, address string, serve stage.Server, size Size) error {
+	return stage.Run(ctx, dir, address, serve, func(ctx context.Context, on *stage.Stage) error {
+		e, _, kill, err := startEngines(ctx, out, on, size, 2)
+		defer kill()
+		if err != nil {
+			return err
+		}
+		return e.copies(ctx, out, e.copyArms(on.Dir))
+	})
+}
+
 func measureReplication(ctx context.Context, out io.Writer, on *stage.Stage, size Size) error {
-	servers, kill, err := startServers(ctx, on, 6)
+	e, servers, kill, err := startEngines(ctx, out, on, size, 6)
 	defer kill()
 	if err != nil {
-		return err
-	}
-	opsdeck, err := on.SignIn(ctx)
-	if err != nil {
-		return err
-	}
-	e := &engines{opsdeck: opsdeck, source: servers[0], target: servers[1], size: size}
-	fmt.Fprintf(out, "%d CPUs, %s, medians of %d interleaved rounds, databases in %s\n", runtime.NumCPU(), runtime.Version(), size.Rounds, on.Dir)
-	if err := e.prepare(ctx); err != nil {
 		return err
 	}
 	if err := e.copies(ctx, out, e.copyArms(on.Dir)); err != nil {
 		return err
 	}
-	var followers []*follower
-	for i, workers := range []int{4, 1} {
-		f, err := e.job(ctx, servers[1+i], workers)
-		if err != nil {
-			return err
-		}
-		followers = append(followers, f)
-	}
-	for i, threads := range []int{4, 2, 0} {
-		f, err := e.replica(ctx, servers[3+i], threads)
-		if err != nil {
-			return err
-		}
-		followers = append(followers, f)
+	followers, err := e.followers(ctx, servers[1:], []int{4, 1}, []int{4, 2, 0})
+	if err != nil {
+		return err
 	}
 	if err := e.catchUps(ctx, out, followers); err != nil {
 		return err
@@ -64,6 +58,57 @@ func measureReplication(ctx context.Context, out io.Writer, on *stage.Stage, siz
 	mib, err := peak()
 	fmt.Fprintf(out, "\nPeak memory of opsdeck, all services in one process, and the benchmark: %d MiB.\n", mib)
 	return err
+}
+
+// RunLag measures only how far a job and MariaDB's own replica are behind their source, in a temporary directory below dir.
+func RunLag(ctx context.Context, out io.Writer, dir, address string, serve stage.Server, size Size) error {
+	return stage.Run(ctx, dir, address, serve, func(ctx context.Context, on *stage.Stage) error {
+		e, servers, kill, err := startEngines(ctx, out, on, size, 3)
+		defer kill()
+		if err != nil {
+			return err
+		}
+		followers, err := e.followers(ctx, servers[1:], []int{4}, []int{0})
+		if err != nil {
+			return err
+		}
+		return e.lags(ctx, out, followers)
+	})
+}
+
+// startEngines starts n servers, of which the first is the source and has the rows. The returned function ends those that were started.
+func startEngines(ctx context.Context, out io.Writer, on *stage.Stage, size Size, n int) (*engines, []*mariadb.Server, func(), error) {
+	servers, kill, err := startServers(ctx, on, n)
+	if err != nil {
+		return nil, nil, kill, err
+	}
+	opsdeck, err := on.SignIn(ctx)
+	if err != nil {
+		return nil, nil, kill, err
+	}
+	fmt.Fprintf(out, "%d CPUs, %s, medians of %d interleaved rounds, databases in %s\n", runtime.NumCPU(), runtime.Version(), size.Rounds, on.Dir)
+	e := &engines{opsdeck: opsdeck, source: servers[0], target: servers[1], size: size}
+	return e, servers, kill, e.prepare(ctx)
+}
+
+// followers has servers follow the source: jobs with so many workers, then MariaDB's own replicas with so many threads.
+func (e *engines) followers(ctx context.Context, servers []*mariadb.Server, workers, threads []int) ([]*follower, error) {
+	var all []*follower
+	for i, n := range workers {
+		f, err := e.job(ctx, servers[i], n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	for i, n := range threads {
+		f, err := e.replica(ctx, servers[len(workers)+i], n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
 }
 
 // startServers starts servers of the same settings. The returned function ends those that were started.
@@ -106,17 +151,29 @@ func (e *engines) copyByMydumper(ctx context.Context, dir string, threads int) e
 		args   []string
 	}{
 		{"mydumper", e.source, []string{"--database=bench", "--outputdir=" + dir, "--rows=50000"}},
-		{"myloader", e.target, []string{"--directory=" + dir}},
+		{"myloader", e.target, []string{"--directory=" + dir, "--enable-binlog"}}, // by default it keeps the rows from the target's own replicas
 	} {
 		s := program.server
 		args := slices.Concat(program.args, []string{
 			"--host=127.0.0.1", "--port=" + strconv.Itoa(int(s.Port())), "--user=" + s.User(), "--password=" + s.Password(), "--threads=" + strconv.Itoa(threads),
 		})
 		if text, err := exec.CommandContext(ctx, program.name, args...).CombinedOutput(); err != nil { //nolint:gosec // our own server's address
-			return fmt.Errorf("%s: %w: %s", program.name, err, text)
+			return failed(program.name, err, text)
 		}
 	}
 	return nil
+}
+
+// errDeadlock says that the sessions of a peer's program have locked each other out, as those of myloader now and then do: its round has no
+// result, which says nothing against the others.
+var errDeadlock = errors.New("a deadlock of its own")
+
+// failed is why a program has failed, by what it has printed.
+func failed(program string, err error, text []byte) error {
+	if bytes.Contains(text, []byte("Deadlock found")) {
+		err = errDeadlock
+	}
+	return fmt.Errorf("%s: %w: %s", program, err, text)
 }
 
 func (e *engines) copyByLoadData(ctx context.Context, _ int) error {

@@ -21,34 +21,61 @@ const (
 	fudge       = 300              // seconds that clocks may differ (RFC 8945, 10)
 )
 
-func secrets(key keyfile.Key) map[string]string {
-	return map[string]string{key.Name: base64.StdEncoding.EncodeToString(key.Secret)}
+// letter is a message that is signed and can be sent.
+type letter struct {
+	id     uint16
+	addr   string
+	key    keyfile.Key
+	signed []byte
+	mac    string
 }
 
-// exchange signs a message, sends it over TCP and returns the signed answer. Errors: *nameserver.Unreachable, *nameserver.Refused about the key.
+// exchange signs a message, sends it and returns the signed answer. Errors: those of sign and send.
 func (d *Driver) exchange(ctx context.Context, message *dns.Msg, doing string) (*dns.Msg, error) {
-	addr, key, err := d.target(ctx)
+	l, err := d.sign(ctx, message, doing)
 	if err != nil {
 		return nil, err
 	}
-	message.SetTsig(key.Name, key.Algorithm, fudge, time.Now().Unix())
-	client := dns.Client{Net: "tcp", DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout, TsigSecret: secrets(key)}
-	conn, err := d.dial(ctx, addr, doing)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }() // the exchange is over
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	answer, _, err := client.ExchangeWithConnContext(ctx, message, &dns.Conn{Conn: conn})
-	if answer == nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, d.unreachable(addr, doing, err)
-	}
-	return answer, d.authentic(addr, doing, answer, err)
+	return d.send(ctx, l, doing)
 }
+
+// sign packs and signs a message. Errors: *nameserver.Unreachable about the agent, *nameserver.Refused about the size.
+func (d *Driver) sign(ctx context.Context, message *dns.Msg, doing string) (l letter, err error) {
+	l.id = message.Id
+	if l.addr, l.key, err = d.target(ctx); err != nil {
+		return l, err
+	}
+	message.Compress = true
+	message.SetTsig(l.key.Name, l.key.Algorithm, fudge, time.Now().Unix())
+	if l.signed, l.mac, err = dns.TsigGenerate(message, secretOf(l.key), "", false); err != nil {
+		return l, fmt.Errorf("sign a message, to %s: %w", doing, err)
+	}
+	if len(l.signed) > dns.MaxMsgSize {
+		return l, &nameserver.Refused{Server: l.addr, Doing: doing, Reason: fmt.Sprintf("what changes at one name takes %d bytes, more than the %d of an update", len(l.signed), dns.MaxMsgSize)}
+	}
+	return l, nil
+}
+
+// send sends a message over TCP and returns the signed answer. A connection that was used before may be closed by now: the message is then
+// sent again over a new one. Should named have seen it all the same, it changes nothing the second time, for its prerequisites hold no
+// more. Errors: *nameserver.Unreachable, *nameserver.Refused about the key.
+func (d *Driver) send(ctx context.Context, l letter, doing string) (*dns.Msg, error) {
+	packed, err := d.over(ctx, l.addr, doing, l.signed)
+	if err != nil {
+		return nil, err
+	}
+	answer := new(dns.Msg)
+	if err := answer.Unpack(packed); err != nil || answer.Id != l.id {
+		return nil, d.unreachable(l.addr, doing, errors.Join(errors.New("the answer is no DNS message, or that of another question"), err))
+	}
+	var failed error
+	if answer.IsTsig() != nil {
+		failed = dns.TsigVerify(packed, secretOf(l.key), l.mac, false)
+	}
+	return answer, d.authentic(l.addr, doing, answer, failed)
+}
+
+func secretOf(key keyfile.Key) string { return base64.StdEncoding.EncodeToString(key.Secret) }
 
 // dial connects to the DNS port.
 func (d *Driver) dial(ctx context.Context, addr, doing string) (net.Conn, error) {

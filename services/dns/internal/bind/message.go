@@ -8,19 +8,18 @@ import (
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
 
-// message returns the update that makes changes under their prerequisites (RFC 2136, 2.4 and 2.5). With soa, the zone must not have
-// moved since that was read.
-func message(zone string, soa *dns.SOA, changes []rrset.Change) (*dns.Msg, error) {
-	m := new(dns.Msg).SetUpdate(zone)
+// message returns the update that makes changes under their prerequisites (RFC 2136, 2.4 and 2.5). With p.soa, the zone must not have
+// moved since that was read, which is all when the push follows it.
+func (p *push) message(changes []rrset.Change) (*dns.Msg, error) {
+	m, zone, soa := new(dns.Msg).SetUpdate(p.zone), p.zone, p.soa
 	if soa != nil {
 		m.Used([]dns.RR{dns.Copy(soa)})
 	}
-	for _, c := range changes {
-		if err := require(m, c); err != nil {
+	if !p.follows {
+		if err := requireSets(m, changes); err != nil {
 			return nil, err
 		}
 	}
-	requireAliases(m, changes)
 	// What goes comes first: named passes in silence over a CNAME that would not stand alone when its turn comes, and over what would stand beside one.
 	for _, c := range changes {
 		if err := withdraw(m, zone, c); err != nil {
@@ -43,8 +42,19 @@ func message(zone string, soa *dns.SOA, changes []rrset.Change) (*dns.Msg, error
 	return m, nil
 }
 
-// require adds what a change is made from.
-func require(m *dns.Msg, c rrset.Change) error {
+// requireSets adds what changes are made from.
+func requireSets(m *dns.Msg, changes []rrset.Change) error {
+	for _, c := range changes {
+		if err := requireSet(m, c); err != nil {
+			return err
+		}
+	}
+	requireAliases(m, changes)
+	return nil
+}
+
+// requireSet adds what a change is made from.
+func requireSet(m *dns.Msg, c rrset.Change) error {
 	if c.Before.Live() == nil {
 		m.RRsetNotUsed([]dns.RR{empty(c.Key())})
 		return nil
@@ -97,6 +107,9 @@ func withdraw(m *dns.Msg, zone string, c rrset.Change) error {
 }
 
 func discard(m *dns.Msg, c rrset.Change) error {
+	if c.Before.Live() == nil {
+		return nil
+	}
 	kept := map[string]bool{}
 	for _, e := range c.After.Live().Entries() {
 		kept[e.Value] = true
@@ -136,17 +149,27 @@ func empty(key rrset.Key) dns.RR {
 	return &dns.ANY{Hdr: dns.RR_Header{Name: key.Name, Rrtype: dns.StringToType[key.Type]}}
 }
 
-// size estimates what a change adds to an update, in bytes: names are compressed to what they have in front of the zone's, values are not.
-func size(zone string, c rrset.Change) int {
+// size estimates what a change adds to an update, in bytes, with or without the prerequisites about its sets: names are compressed to what they have in
+// front of the zone's, values are not.
+func size(zone string, c rrset.Change, sets bool) int {
 	const head = 2 + 10 // pointer, type, class, TTL and length
 	owner := len(strings.TrimSuffix(c.Key().Name, zone)) + head
-	total := 2 * owner // a prerequisite about the CNAME, and one about the set
-	if c.Key().Type == "CNAME" {
-		total += len(rrset.Types) * owner
+	weigh := func(s *rrset.Set) (total int) {
+		if s == nil {
+			return 0
+		}
+		for _, r := range s.Records {
+			if !r.Disabled {
+				total += owner + max(len(r.Value), 16) + 2
+			}
+		}
+		return total
 	}
-	for _, s := range []*rrset.Set{c.Before.Live(), c.Before.Live(), c.After.Live()} {
-		for _, e := range s.Entries() {
-			total += owner + max(len(e.Value), 16) + 2
+	total := weigh(c.Before) + weigh(c.After)
+	if sets {
+		total += weigh(c.Before) + 2*owner // one about the CNAME, and one about the set
+		if c.Key().Type == "CNAME" {
+			total += len(rrset.Types) * owner
 		}
 	}
 	return total

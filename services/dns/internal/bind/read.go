@@ -48,7 +48,7 @@ func (d *Driver) transfer(ctx context.Context, zone string, wanted func(name str
 	defer stop()
 	request := new(dns.Msg).SetAxfr(zone)
 	request.SetTsig(key.Name, key.Algorithm, fudge, time.Now().Unix())
-	transfer := dns.Transfer{Conn: &dns.Conn{Conn: conn}, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout, TsigSecret: secrets(key)}
+	transfer := dns.Transfer{Conn: &dns.Conn{Conn: conn}, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout, TsigSecret: map[string]string{key.Name: secretOf(key)}}
 	envelopes, err := transfer.In(request, addr)
 	if err != nil {
 		return d.unreachable(addr, doing, err)
@@ -244,4 +244,28 @@ func wire(s *rrset.Set) ([]dns.RR, error) {
 		records[i] = rr
 	}
 	return records, nil
+}
+
+// Holds implements nameserver.Confirmer, by an update that has prerequisites only.
+func (d *Driver) Holds(ctx context.Context, zone string, changes []rrset.Change) (bool, error) {
+	update := new(dns.Msg).SetUpdate(zone)
+	weight := 0
+	for _, c := range changes {
+		if weight += size(zone, c, true); weight > maxUpdate {
+			break
+		}
+		switch {
+		case c.Key().Type == "SOA":
+		case c.After.Live() == nil:
+			update.RRsetNotUsed([]dns.RR{empty(c.Key())})
+		default:
+			records, err := wire(c.After)
+			if err != nil {
+				return false, err
+			}
+			update.Used(records)
+		}
+	}
+	rcode, err := d.update(ctx, zone, update)
+	return rcode == dns.RcodeSuccess, err
 }

@@ -42,6 +42,21 @@ type Checker struct {
 	Now     func() time.Time
 }
 
+// comparison is what a domain and its zone were found to be.
+type comparison struct {
+	serial  uint32 // of the zone, before it was read
+	change  int64  // the youngest of the domain, 0 when there is none
+	drifted []zone.Drifted
+}
+
+// agreed is the serial at which the zone held what is wanted; 0: at none.
+func (c comparison) agreed() uint32 {
+	if len(c.drifted) > 0 {
+		return 0
+	}
+	return c.serial
+}
+
 // seen is what is known of a domain from its last comparison.
 type seen struct {
 	serial *int64
@@ -69,11 +84,12 @@ func (c *Checker) Check(ctx context.Context, d zone.Domain, force bool) error {
 				return err
 			}
 		}
-		drifted, err := compare(ctx, conn, driver, d)
+		now, err := compare(ctx, conn, driver, d)
 		if err != nil {
 			return err
 		}
-		return c.note(ctx, conn, d, int64(serial), drifted)
+		now.serial = serial
+		return c.note(ctx, conn, d, now)
 	})
 }
 
@@ -112,23 +128,26 @@ func pendingError(pending bool) error {
 }
 
 // note remembers the outcome of a comparison, and tells when there is drift that was not known.
-func (c *Checker) note(ctx context.Context, conn *pgxpool.Conn, d zone.Domain, serial int64, drifted []zone.Drifted) error {
+func (c *Checker) note(ctx context.Context, conn *pgxpool.Conn, d zone.Domain, now comparison) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		known, err := zone.ListDrift(ctx, tx, d.ID)
 		if err != nil {
 			return err
 		}
-		if err := zone.ReplaceDrift(ctx, tx, d.ID, c.Now(), drifted); err != nil {
+		if err := zone.ReplaceDrift(ctx, tx, d.ID, c.Now(), now.drifted); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
-			UPDATE dns.domains SET zone_missing = false, checked_serial = $2, checked_at = $3 WHERE id = $1`, d.ID, serial, c.Now())
+			UPDATE dns.domains SET zone_missing = false, checked_serial = $2, checked_at = $3 WHERE id = $1`, d.ID, now.serial, c.Now())
 		if err != nil {
 			return pg.Fault(err, "DRIFT", "note the drift of %s", d.Name)
 		}
-		event := &eventv1.DnsDriftFound{Count: int64(len(drifted))}
+		if _, err := tx.Exec(ctx, `UPDATE dns.changes SET serial = $2 WHERE id = $1`, now.change, now.agreed()); err != nil {
+			return pg.Fault(err, "CHANGE", "note the serial of %s", d.Name)
+		}
+		event := &eventv1.DnsDriftFound{Count: int64(len(now.drifted))}
 		news := false
-		for _, found := range drifted {
+		for _, found := range now.drifted {
 			news = news || !slices.ContainsFunc(known, func(k zone.Drifted) bool { return k.Key == found.Key })
 			if len(event.GetSets()) < shownSets {
 				event.Sets = append(event.Sets, found.Key.String())
@@ -150,11 +169,14 @@ func (c *Checker) publish(ctx context.Context, tx pgx.Tx, d zone.Domain, event *
 
 // compare returns the sets that the server holds otherwise than wanted, at most maxDrift. What it holds goes through a temporary table, so
 // that neither side has to fit into memory.
-func compare(ctx context.Context, conn *pgxpool.Conn, driver nameserver.Driver, d zone.Domain) (drifted []zone.Drifted, err error) {
+func compare(ctx context.Context, conn *pgxpool.Conn, driver nameserver.Driver, d zone.Domain) (found comparison, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead}
 	err = pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
 		if pending, err := zone.HasPending(ctx, tx, d.ID); err != nil || pending {
 			return errors.Join(err, pendingError(pending))
+		}
+		if err := tx.QueryRow(ctx, `SELECT coalesce(max(id), 0) FROM dns.changes WHERE domain_id = $1`, d.ID).Scan(&found.change); err != nil {
+			return pg.Fault(err, "CHANGE", "look for changes of %s", d.Name)
 		}
 		_, err := tx.Exec(ctx, `
 			CREATE TEMPORARY TABLE dns_found (name text COLLATE "C", type text COLLATE "C", value text COLLATE "C", ttl bigint, disabled boolean)
@@ -165,10 +187,10 @@ func compare(ctx context.Context, conn *pgxpool.Conn, driver nameserver.Driver, 
 		if err := receive(ctx, tx, driver, d.Name); err != nil {
 			return err
 		}
-		drifted, err = differences(ctx, tx, d.ID, driver.KeepsDisabled())
+		found.drifted, err = differences(ctx, tx, d.ID, driver.KeepsDisabled())
 		return err
 	})
-	return drifted, err
+	return found, err
 }
 
 // receive copies what the server holds into the temporary table as it arrives.

@@ -35,7 +35,7 @@ func differences(ctx context.Context, tx pgx.Tx, domain int64, keepsDisabled boo
 	}
 	wanted, err := setsAt(ctx, tx, `
 		SELECT r.name, r.type, r.ttl, r.value, r.disabled FROM dns.records r
-		JOIN unnest($1::text[], $2::text[]) AS k (name, type) ON r.name = k.name AND r.type = k.type
+		JOIN unnest($1::text[], $2::text[]) AS k (name, type) ON reverse(r.name) COLLATE "C" = reverse(k.name) AND r.type = k.type
 		WHERE r.domain_id = $3`, keys, domain)
 	if err != nil {
 		return nil, err

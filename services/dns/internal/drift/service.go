@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	dnsv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/dns/v1"
-	eventv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/fault"
 	"github.com/opsdeck/opsdeck/pkg/pg"
@@ -22,6 +20,9 @@ import (
 	"github.com/opsdeck/opsdeck/services/dns/internal/server"
 	"github.com/opsdeck/opsdeck/services/dns/internal/zone"
 )
+
+// restorable is how many records a domain may have whose zone is made again: the whole of it travels with the change.
+const restorable = 20000
 
 // Service serves the DriftService.
 type Service struct {
@@ -83,28 +84,24 @@ func pending(d zone.Domain) error {
 		Chinese("域 %s 有变更尚未同步到服务器，暂时无法比较", zone.Shown(d.Name))
 }
 
-// look compares a domain that the caller may change with its server now, and returns what differs. Errors: DOMAIN_NOT_FOUND, FORBIDDEN,
-// CHANGES_PENDING, ZONE_UNKNOWN, NAME_SERVER_UNREACHABLE, NAME_SERVER_REFUSED.
-func (s *Service) look(ctx context.Context, ref zone.Ref) ([]zone.Drifted, error) {
+// look compares a domain that the caller may change with its server now, and returns what differs, or that the whole zone is gone. Errors:
+// DOMAIN_NOT_FOUND, FORBIDDEN, CHANGES_PENDING, NAME_SERVER_UNREACHABLE, NAME_SERVER_REFUSED.
+func (s *Service) look(ctx context.Context, ref zone.Ref) (drifted []zone.Drifted, gone bool, err error) {
 	d, err := zone.Find(ctx, s.changer.Pool, reach.Of(ctx), ref)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := reach.Edit(ctx, d.CreatorTenant, d.Creator, zone.Shown(d.Name)); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.check(ctx, d); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var gone bool
 	if err := s.changer.Pool.QueryRow(ctx, `SELECT zone_missing FROM dns.domains WHERE id = $1`, d.ID).Scan(&gone); err != nil {
-		return nil, pg.Fault(err, "DOMAIN_NOT_FOUND", "there is no domain %d", d.ID)
+		return nil, false, pg.Fault(err, "DOMAIN_NOT_FOUND", "there is no domain %d", d.ID)
 	}
-	if gone {
-		return nil, fault.Precondition("ZONE_UNKNOWN", "the server has no zone %s any more: delete the domain, or bring the zone back on the server", zone.Shown(d.Name)).
-			Chinese("服务器上已没有域 %s：请删除该域，或在服务器上恢复它", zone.Shown(d.Name))
-	}
-	return zone.ListDrift(ctx, s.changer.Pool, d.ID)
+	drifted, err = zone.ListDrift(ctx, s.changer.Pool, d.ID)
+	return drifted, gone, err
 }
 
 // free refuses a domain whose changes wait for its server.
@@ -118,7 +115,11 @@ func free(ctx context.Context, tx *zone.Tx, d zone.Domain) error {
 
 // AdoptDrift implements the DriftService.
 func (s *Service) AdoptDrift(ctx context.Context, r *dnsv1.AdoptDriftRequest) (*dnsv1.AdoptDriftResponse, error) {
-	drifted, err := s.look(ctx, zone.RefOf(r))
+	drifted, gone, err := s.look(ctx, zone.RefOf(r))
+	if err == nil && gone {
+		err = fault.Precondition("ZONE_UNKNOWN", "the server has no such zone any more: delete the domain, or have the zone made again (correct)").
+			Chinese("服务器上已没有该域：请删除该域，或通过 correct 重新创建")
+	}
 	if err != nil || len(drifted) == 0 {
 		return &dnsv1.AdoptDriftResponse{}, err
 	}
@@ -173,10 +174,11 @@ func adopted(d zone.Drifted, keepsDisabled bool) *rrset.Set {
 
 // CorrectDrift implements the DriftService.
 func (s *Service) CorrectDrift(ctx context.Context, r *dnsv1.CorrectDriftRequest) (*dnsv1.CorrectDriftResponse, error) {
-	drifted, err := s.look(ctx, zone.RefOf(r))
-	if err != nil || len(drifted) == 0 {
+	drifted, gone, err := s.look(ctx, zone.RefOf(r))
+	if err != nil || !gone && len(drifted) == 0 {
 		return &dnsv1.CorrectDriftResponse{}, err
 	}
+	sets := len(drifted)
 	outcome, err := s.changer.Do(ctx, reach.Of(ctx), zone.Caller(ctx), func(ctx context.Context, tx *zone.Tx) error {
 		d, err := tx.Lock(ctx, zone.RefOf(r))
 		if err != nil {
@@ -185,12 +187,16 @@ func (s *Service) CorrectDrift(ctx context.Context, r *dnsv1.CorrectDriftRequest
 		if err := free(ctx, tx, d); err != nil {
 			return err
 		}
+		if gone {
+			sets, err = tx.Restore(ctx, d, restorable)
+			return err
+		}
 		return correct(ctx, tx, d, drifted)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &dnsv1.CorrectDriftResponse{ChangeId: outcome.Change, Sets: int64(len(drifted)), Pending: outcome.Pending}, nil
+	return &dnsv1.CorrectDriftResponse{ChangeId: outcome.Change, Sets: int64(sets), Pending: outcome.Pending}, nil
 }
 
 // correct writes down that the server is to be given what is wanted in the place of what it holds.
@@ -207,7 +213,5 @@ func correct(ctx context.Context, tx *zone.Tx, d zone.Domain, drifted []zone.Dri
 	if err := tx.Audit(ctx, d.Tenant, operations...); err != nil {
 		return err
 	}
-	return tx.Publish(ctx, d.Tenant, "records.changed", strconv.FormatInt(d.ID, 10), &eventv1.DnsRecordsChanged{
-		DomainId: d.ID, Domain: zone.Shown(d.Name), ChangedBy: tx.By.Name, ChangeId: c.ID, Count: int64(len(c.Sets)), Sets: zone.Keys(c.Sets),
-	})
+	return tx.TellSets(ctx, d, c)
 }

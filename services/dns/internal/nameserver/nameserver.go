@@ -53,3 +53,22 @@ type Driver interface {
 	// writes the live part of each After.
 	KeepsDisabled() bool
 }
+
+// Follower is a Driver whose server compares a zone's serial in the same step in which it makes changes.
+type Follower interface {
+	Driver
+
+	// Follow is Apply for a caller who knows that the zone held what the changes are made from, and everything else that they were held against,
+	// at the serial from: while the zone is there, nothing else is compared. It returns the serial at which the zone holds the changes. from and
+	// to are 0 when they are not known: others changed the zone.
+	Follow(ctx context.Context, zone string, from uint32, changes []rrset.Change) (to uint32, err error)
+}
+
+// Confirmer is a Driver whose server compares many sets at once.
+type Confirmer interface {
+	Driver
+
+	// Holds reports whether the zone holds every After, TTLs and the serial aside: of so many changes, from the first on, as fit into one message.
+	// Errors: ErrZoneUnknown.
+	Holds(ctx context.Context, zone string, changes []rrset.Change) (bool, error)
+}

@@ -51,17 +51,36 @@ func New(pool *pgxpool.Pool, drivers Drivers, settler zone.Settler, log *zap.Log
 }
 
 // Push implements zone.Pusher.
-func (p *Pusher) Push(ctx context.Context, domain, upTo int64) error {
+func (p *Pusher) Push(ctx context.Context, change zone.Change) error {
+	return p.push(ctx, change.Domain, change.ID, change)
+}
+
+// push pushes the pending changes of a domain up to one. own is one that need not be read.
+func (p *Pusher) push(ctx context.Context, domain, upTo int64, own zone.Change) error {
 	return p.Alone(ctx, domain, func(ctx context.Context, conn *pgxpool.Conn) error {
 		for {
-			c, ok, err := zone.NextPending(ctx, conn, domain)
+			c, ok, err := zone.NextPending(ctx, conn, domain, own)
 			if err != nil || !ok || c.ID > upTo {
+				return err
+			}
+			if err := catchUp(ctx, conn, c, own); err != nil {
 				return err
 			}
 			if err := p.one(ctx, conn, c); err != nil {
 				return err
 			}
 		}
+	})
+}
+
+// catchUp writes the rows of a change whose process died; those of the caller's own are being written.
+func catchUp(ctx context.Context, conn *pgxpool.Conn, c, own zone.Change) error {
+	if c.Written || c.ID == own.ID {
+		return nil
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		_, err := zone.CatchUp(ctx, tx, c.Domain)
+		return err
 	})
 }
 
@@ -108,7 +127,7 @@ func (p *Pusher) one(ctx context.Context, conn *pgxpool.Conn, c zone.Change) err
 	if err != nil || !ok {
 		return err
 	}
-	err = tell(ctx, driver, c)
+	c.Serial, err = tell(ctx, driver, c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 	defer cancel()
 	if err == nil {
@@ -136,6 +155,7 @@ func (p *Pusher) failed(ctx context.Context, conn *pgxpool.Conn, c zone.Change, 
 }
 
 func (p *Pusher) undo(ctx context.Context, conn *pgxpool.Conn, c zone.Change, state, why string, drift []zone.Drifted) error {
+	c.Serial = 0
 	p.log.Warn("a change was undone", zap.Int64("change", c.ID), zap.String("zone", c.Zone), zap.String("state", state), zap.String("reason", why))
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := p.settler.Undone(ctx, tx, c, state, why); err != nil {
@@ -165,6 +185,9 @@ func (p *Pusher) applied(ctx context.Context, conn *pgxpool.Conn, driver nameser
 	drift, err := verify(ctx, driver, c)
 	if err != nil {
 		p.log.Warn("a change was made, but could not be verified", zap.Int64("change", c.ID), zap.String("zone", c.Zone), zap.Error(err))
+	}
+	if len(drift) > 0 {
+		c.Serial = 0
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := p.settler.Applied(ctx, tx, c); err != nil {

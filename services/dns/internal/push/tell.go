@@ -8,23 +8,41 @@ import (
 	"github.com/opsdeck/opsdeck/services/dns/internal/zone"
 )
 
-// asked is how many sets of a change the server is asked for after a push. More would make the cost of a large change that of many small ones.
-const asked = 50
+// How many sets of a change the server is asked about after a push, spread over all. More would make the cost of a large change that of many small ones.
+const (
+	read      = 50  // are read
+	confirmed = 500 // of a large change are confirmed, by a server that can do that at once,
+	sampled   = 5   // and are read besides, for their TTLs
+)
 
-// tell makes a change on the server. One that an earlier try has made already is made again without effect.
-func tell(ctx context.Context, driver nameserver.Driver, c zone.Change) error {
+// tell makes a change on the server. One that an earlier try has made already is made again without effect. serial is the one at which the zone holds
+// it and all before it; 0 when that is not known.
+func tell(ctx context.Context, driver nameserver.Driver, c zone.Change) (serial uint32, err error) {
 	switch c.Kind {
-	case zone.Create:
-		return driver.CreateZone(ctx, c.Zone, after(c.Sets))
+	case zone.Create, zone.Restore:
+		return start(c.Sets), driver.CreateZone(ctx, c.Zone, after(c.Sets))
 	case zone.Rename:
 		if err := driver.CreateZone(ctx, c.NewZone, after(c.Sets)); err != nil {
-			return err
+			return 0, err
 		}
-		return driver.DeleteZone(ctx, c.Zone)
+		return start(c.Sets), driver.DeleteZone(ctx, c.Zone)
 	case zone.Delete:
-		return driver.DeleteZone(ctx, c.Zone)
+		return 0, driver.DeleteZone(ctx, c.Zone)
 	}
-	return driver.Apply(ctx, c.Zone, c.Reshapes, c.Sets)
+	if follower, ok := driver.(nameserver.Follower); ok && c.Kind != zone.Correct {
+		return follower.Follow(ctx, c.Zone, c.From, c.Sets)
+	}
+	return 0, driver.Apply(ctx, c.Zone, c.Reshapes, c.Sets)
+}
+
+// start returns the serial that a zone of these sets has first.
+func start(changes []rrset.Change) uint32 {
+	for _, c := range changes {
+		if serial := c.After.Serial(); serial != 0 {
+			return serial
+		}
+	}
+	return 0
 }
 
 // after returns the sets that there are after changes.
@@ -49,15 +67,24 @@ func verify(ctx context.Context, driver nameserver.Driver, c zone.Change) ([]zon
 	return differing(ctx, driver, c.Zone, c.Sets)
 }
 
-// differing returns those of the changed sets that the server does not serve as they should be, of at most fifty spread over all.
+// differing returns those of the changed sets that the server does not serve as they should be, of those that it is asked about.
 func differing(ctx context.Context, driver nameserver.Driver, name string, changes []rrset.Change) ([]zone.Drifted, error) {
-	step := max(1, (len(changes)+asked-1)/asked)
+	some := spread(changes, read)
+	if confirmer, ok := driver.(nameserver.Confirmer); ok && len(changes) > read {
+		holds, err := confirmer.Holds(ctx, name, spread(changes, confirmed))
+		if err != nil {
+			return nil, err
+		}
+		if holds {
+			some = spread(changes, sampled)
+		}
+	}
 	wanted := map[rrset.Key]*rrset.Set{}
 	var keys []rrset.Key
-	for i := 0; i < len(changes); i += step {
-		key := changes[i].Key()
+	for _, c := range some {
+		key := c.Key()
 		keys = append(keys, key)
-		wanted[key] = changes[i].After
+		wanted[key] = c.After
 	}
 	found, err := driver.Sets(ctx, name, keys)
 	if err != nil {
@@ -74,4 +101,14 @@ func differing(ctx context.Context, driver nameserver.Driver, name string, chang
 		}
 	}
 	return different, nil
+}
+
+// spread returns at most n changes that lie far apart.
+func spread(changes []rrset.Change, n int) []rrset.Change {
+	step := max(1, (len(changes)+n-1)/n)
+	some := make([]rrset.Change, 0, n)
+	for i := 0; i < len(changes); i += step {
+		some = append(some, changes[i])
+	}
+	return some
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/opsdeck/opsdeck/services/dns/internal/zone"
 )
 
 const (
@@ -40,7 +42,7 @@ type worker struct {
 
 // Work pushes all pending changes of a domain.
 func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
-	return w.pusher.Push(ctx, job.Args.Domain, math.MaxInt64)
+	return w.pusher.push(ctx, job.Args.Domain, math.MaxInt64, zone.Change{})
 }
 
 // Timeout bounds one try.

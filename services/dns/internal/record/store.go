@@ -78,7 +78,7 @@ func (f filter) query() (string, []any) {
 		WITH hit AS ` + kind + ` (SELECT r.id` + where + `), page AS (SELECT id FROM hit ORDER BY id OFFSET ` + offset + ` LIMIT ` + limit + `)
 		SELECT r.id, r.name, r.type, r.value, r.ttl, r.disabled, r.creator, r.created_at, r.ptr_of,
 			EXISTS (SELECT FROM dns.records p WHERE p.ptr_of = r.id) AS followed, ` + total + ` AS total
-		FROM page JOIN dns.records r ON r.id = page.id
+		FROM page JOIN dns.records r ON r.domain_id = $1 AND r.id = page.id
 		ORDER BY r.id`, append(args, f.offset, f.limit)
 }
 

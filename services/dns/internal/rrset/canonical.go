@@ -2,6 +2,8 @@ package rrset
 
 import (
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -10,6 +12,9 @@ import (
 // Value returns the canonical spelling of a record's data, whoever sent it: names in lower case, everything else as the dns package prints it. It
 // holds no rule against the record.
 func Value(rr dns.RR) string {
+	if a, ok := rr.(*dns.A); ok && a.A != nil { // most records are
+		return a.A.String()
+	}
 	rr = dns.Copy(rr)
 	switch r := rr.(type) {
 	case *dns.CNAME:
@@ -42,11 +47,27 @@ func FromRR(rr dns.RR) Entry {
 
 // RR returns an entry for the wire. Its value is canonical, so an error means that it does not come from Parse or FromRR.
 func (e Entry) RR() (dns.RR, error) {
+	if address, err := netip.ParseAddr(e.Value); err == nil && e.Type == "A" { // most records are, and the parser of zone files is slow
+		return &dns.A{Hdr: dns.RR_Header{Name: e.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: e.TTL}, A: address.AsSlice()}, nil
+	}
 	rr, err := dns.NewRR(fmt.Sprintf("%s %d IN %s %s", e.Name, e.TTL, e.Type, e.Value))
 	if err != nil {
 		return nil, fmt.Errorf("record %s: %w", e, err)
 	}
 	return rr, nil
+}
+
+// Serial returns the serial of an SOA, 0 for nil.
+func (s *Set) Serial() uint32 {
+	if s == nil || s.Type != "SOA" || len(s.Records) == 0 {
+		return 0
+	}
+	fields := strings.Fields(s.Records[0].Value)
+	if len(fields) < serialField+1 {
+		return 0
+	}
+	serial, _ := strconv.ParseUint(fields[serialField], 10, 32) // canonical; 0 otherwise
+	return uint32(serial)
 }
 
 // Entries returns the records of a set, one by one.

@@ -73,9 +73,12 @@ func parseName(text string) (string, *Problem) {
 	if text == "." {
 		return ".", nil
 	}
-	name, err := profile.ToASCII(text)
-	if err != nil {
-		return "", broken(RuleName, "%s is not a name: its international characters have no form in DNS", "%s 不是合法名称：其中的国际化字符无法用于 DNS", show(text))
+	name := text
+	if strings.ContainsFunc(text, foreign) || strings.Contains(text, "xn--") {
+		var err error
+		if name, err = profile.ToASCII(text); err != nil {
+			return "", broken(RuleName, "%s is not a name: its international characters have no form in DNS", "%s 不是合法名称：其中的国际化字符无法用于 DNS", show(text))
+		}
 	}
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if len(name) > maxName {
@@ -108,6 +111,11 @@ func checkLabel(label string, first bool) *Problem {
 		}
 	}
 	return nil
+}
+
+// foreign reports what may not stand for itself in a name in DNS.
+func foreign(r rune) bool {
+	return r > unicodeASCII || !isLetterOrDigit(byte(r)) && !strings.ContainsRune(".-_*", r)
 }
 
 func isLetterOrDigit(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }

@@ -40,23 +40,31 @@ func rank(typ string) int {
 	return 2
 }
 
-// compareNames is the canonical order of RFC 4034, 6.1, for names without escapes.
+// compareNames is the canonical order of RFC 4034, 6.1, for names without escapes: the first labels from the root that differ decide.
 func compareNames(a, b string) int {
-	for {
-		var x, y string
-		a, x = lastLabel(a)
-		b, y = lastLabel(b)
-		if c := cmp.Compare(x, y); c != 0 || x == "" {
-			return c
-		}
+	if m, n := strings.IndexByte(a, '.'), strings.IndexByte(b, '.'); m >= 0 && n >= 0 && a[m:] == b[n:] {
+		return cmp.Compare(a[:m], b[:n]) // side by side, as most are
 	}
+	i, j := len(a), len(b) // where the common end starts
+	for i > 0 && j > 0 && a[i-1] == b[j-1] {
+		i, j = i-1, j-1
+	}
+	switch {
+	case i == 0 && (j == 0 || b[j-1] == '.'):
+		return -min(j, 1) // equal, or a is above b
+	case j == 0 && a[i-1] == '.':
+		return 1
+	}
+	return cmp.Compare(labelAround(a, i), labelAround(b, j))
 }
 
-// lastLabel splits off the label next to the root; "" when there is none left.
-func lastLabel(name string) (rest, label string) {
-	name = strings.TrimSuffix(name, ".")
-	dot := strings.LastIndexByte(name, '.')
-	return name[:dot+1], name[dot+1:]
+// labelAround returns the label of a name that a place lies in, or ends at.
+func labelAround(name string, at int) string {
+	end := len(name)
+	if dot := strings.IndexByte(name[at:], '.'); dot >= 0 {
+		end = at + dot
+	}
+	return name[strings.LastIndexByte(name[:at], '.')+1 : end]
 }
 
 // Record is one record of a set.
@@ -78,10 +86,13 @@ func (s *Set) Sort() {
 }
 
 // Live returns the part of the set that is served, in canonical order: the records that are not disabled. It is nil when there are
-// none, and for nil.
+// none, and for nil. It is not to be changed: often it is the set itself.
 func (s *Set) Live() *Set {
 	if s == nil {
 		return nil
+	}
+	if len(s.Records) == 1 && !s.Records[0].Disabled {
+		return s
 	}
 	live := Set{Key: s.Key, TTL: s.TTL}
 	for _, r := range s.Records {
@@ -105,7 +116,7 @@ func (s *Set) Equal(o *Set) bool {
 	if s.Key != o.Key || s.TTL != o.TTL || len(s.Records) != len(o.Records) {
 		return false
 	}
-	return slices.Equal(s.comparable(), o.comparable())
+	return s.Type != "SOA" && slices.Equal(s.Records, o.Records) || slices.Equal(s.comparable(), o.comparable())
 }
 
 func (s *Set) comparable() []Record {
@@ -119,11 +130,14 @@ func (s *Set) comparable() []Record {
 	return c.Records
 }
 
-// withoutSerial replaces the third field of an SOA's value.
+// serialField is the place of the serial in the value of an SOA.
+const serialField = 2
+
+// withoutSerial sets the serial in the value of an SOA to 0.
 func withoutSerial(soa string) string {
 	f := strings.Fields(soa)
-	if len(f) > 2 {
-		f[2] = "0"
+	if len(f) > serialField {
+		f[serialField] = "0"
 	}
 	return strings.Join(f, " ")
 }

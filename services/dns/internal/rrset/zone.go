@@ -7,6 +7,9 @@ import (
 
 // Collect puts entries together into sets, in canonical order, and reports records that are there twice and sets with more than one TTL.
 func Collect(entries []Entry) ([]Set, Problems) {
+	if len(entries) == 1 { // as at most names
+		return []Set{{Key: entries[0].Key, TTL: entries[0].TTL, Records: []Record{entries[0].Record}}}, nil
+	}
 	var sets []Set
 	var problems Problems
 	place := map[Key]int{}
@@ -46,6 +49,9 @@ const MaxRecords = 100
 // they are checked when they are enabled. For the zone's own name it also demands the SOA and an NS, so it is asked about that name even
 // when nothing is left there.
 func CheckName(zone, name string, sets []Set) Problems {
+	if len(sets) == 1 && len(sets[0].Records) == 1 && name != zone {
+		return nil // it has no company
+	}
 	live := map[string]*Set{}
 	for i := range sets {
 		if s := sets[i].Live(); s != nil {
@@ -115,29 +121,32 @@ func checkApex(zone string, live map[string]*Set) Problems {
 
 // Targets returns the names in the zone that the served records of an NS, MX or SRV set point to: those that must not be a CNAME.
 func Targets(zone string, set *Set) []string {
+	if !points(set.Type) {
+		return nil
+	}
 	var names []string
 	for _, e := range set.Live().Entries() {
-		if name := target(e); name != "" && InZone(name, zone) {
+		if name := target(e); InZone(name, zone) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// target returns where an NS, MX or SRV points to, "" for other types.
-func target(e Entry) string {
-	switch e.Type {
-	case "NS", "MX", "SRV":
-		return e.Value[strings.LastIndexByte(e.Value, ' ')+1:]
-	}
-	return ""
-}
+// points reports the types whose targets must not be aliases.
+func points(typ string) bool { return typ == "NS" || typ == "MX" || typ == "SRV" }
+
+// target returns where an NS, MX or SRV points to.
+func target(e Entry) string { return e.Value[strings.LastIndexByte(e.Value, ' ')+1:] }
 
 // CheckTargets reports the records of an NS, MX or SRV set that point to a CNAME of the zone. isAlias is asked about Targets only.
 func CheckTargets(zone string, set *Set, isAlias func(name string) bool) Problems {
+	if !points(set.Type) {
+		return nil
+	}
 	var problems Problems
 	for _, e := range set.Live().Entries() {
-		if name := target(e); name != "" && InZone(name, zone) && isAlias(name) {
+		if name := target(e); InZone(name, zone) && isAlias(name) {
 			problems = append(problems, broken(RuleTargetAlias, "an %s cannot point to %s, which is a CNAME", "%s 记录不能指向 %s，因为它是 CNAME", e.Type, name).of(e.String()))
 		}
 	}

@@ -1,7 +1,9 @@
 package rrset_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,4 +142,17 @@ func TestTargets(t *testing.T) {
 	sets, _ := rrset.Collect(entries(t, line{name: "example.org", typ: "MX", value: "1 a.example.org"}, line{name: "example.org", typ: "MX", value: "1 a.example.net"},
 		line{name: "example.org", typ: "MX", value: "1 b.example.org", disabled: true}))
 	require.Equal(t, []string{"a.example.org."}, rrset.Targets(zone, &sets[0]))
+}
+
+func TestKeysAreInCanonicalOrder(t *testing.T) {
+	t.Parallel()
+	ordered := []string{".", "org.", "example.org.", "a.example.org.", "b.a.example.org.", "ab.example.org.", "b.example.org.", "xab.example.org.", "aexample.org.", "x.aexample.org."}
+	want := []string{".", "org.", "aexample.org.", "x.aexample.org.", "example.org.", "a.example.org.", "b.a.example.org.", "ab.example.org.", "b.example.org.", "xab.example.org."}
+	slices.SortFunc(ordered, func(a, b string) int { return rrset.Key{Name: a}.Compare(rrset.Key{Name: b}) })
+	require.Equal(t, want, ordered)
+	for i, a := range want {
+		for j, b := range want {
+			require.Equal(t, cmp.Compare(i, j), rrset.Key{Name: a}.Compare(rrset.Key{Name: b}), "%s and %s", a, b)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/pkg/pg"
 
@@ -22,6 +23,7 @@ const (
 	Import  = "import"  // a zone that the server had became a domain; nothing is pushed
 	Adopt   = "adopt"   // what the server holds became what is wanted; nothing is pushed
 	Correct = "correct" // the server is made to hold what is wanted; the records stay as they are
+	Restore = "restore" // a zone that the server has no more is made again; the records stay as they are
 )
 
 // States of changes.
@@ -49,39 +51,71 @@ type Change struct {
 	CreatedAt time.Time
 	Attempts  int
 	Error     string
+	// From is the serial at which the zone held all changes before this one, and Serial that at which it held this one too; 0: not known.
+	From, Serial uint32
 
-	undo undo
+	// Written says whether the rows are what they are to be; they are written while the server is told.
+	Written bool
+
+	undo    undo
+	rows    *delta // of a change that was made here and is not written
+	encoded func() (sets, undo []byte, err error)
+}
+
+// encode begins to put what is large of a change into the form in which it is stored.
+func (c *Change) encode() {
+	var sets, undo []byte
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		sets, err = encodeChanges(c.Sets)
+		return err
+	})
+	group.Go(func() (err error) {
+		undo, err = json.Marshal(c.undo)
+		return err
+	})
+	c.encoded = func() ([]byte, []byte, error) {
+		err := group.Wait()
+		return sets, undo, err
+	}
 }
 
 // log writes a change down, to be pushed when it is pending.
 func (c *Change) log(ctx context.Context, tx pgx.Tx) error {
-	sets, err := encodeChanges(c.Sets)
-	if err != nil {
-		return err
+	if c.encoded == nil {
+		c.encode()
 	}
-	before, err := json.Marshal(c.undo)
+	sets, before, err := c.encoded()
 	if err != nil {
-		return fmt.Errorf("encode how to undo a change: %w", err)
+		return fmt.Errorf("encode a change of %s: %w", c.Zone, err)
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO dns.changes (domain_id, parent, kind, state, zone, new_zone, sets, undo, set_count, tenant, changed_by, created_at, reshapes, finished_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, CASE WHEN $4 <> 'pending' THEN $12::timestamptz END)
+		INSERT INTO dns.changes (domain_id, parent, kind, state, zone, new_zone, sets, undo, set_count, tenant, changed_by, created_at, reshapes, written, finished_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, CASE WHEN $4 <> 'pending' THEN $12::timestamptz END)
 		RETURNING id`,
-		c.Domain, c.Parent, c.Kind, c.State, c.Zone, c.NewZone, sets, before, len(c.Sets), c.Tenant, c.By, c.CreatedAt, c.Reshapes).Scan(&c.ID)
+		c.Domain, c.Parent, c.Kind, c.State, c.Zone, c.NewZone, sets, before, len(c.Sets), c.Tenant, c.By, c.CreatedAt, c.Reshapes, c.rows == nil).Scan(&c.ID)
 	return pg.Fault(err, "CHANGE", "log a change of %s", c.Zone)
 }
 
-const changeColumns = `
-	SELECT c.id, c.domain_id, coalesce(d.server_id, 0), c.parent, c.kind, c.state, c.zone, c.new_zone, c.sets, c.undo, c.reshapes, c.tenant, c.changed_by,
-		c.created_at, c.attempts, c.error
+// images are the columns that make a change large.
+const images = `c.sets, c.undo`
+
+var changeColumns = selectChanges(images)
+
+func selectChanges(images string) string {
+	return `
+	SELECT c.id, c.domain_id, coalesce(d.server_id, 0), c.parent, c.kind, c.state, c.zone, c.new_zone, ` + images + `, c.reshapes, c.tenant, c.changed_by,
+		c.created_at, c.attempts, c.error, c.written, c.serial,
+		coalesce((SELECT p.serial FROM dns.changes p WHERE p.domain_id = c.domain_id AND p.id < c.id ORDER BY p.id DESC LIMIT 1), 0)
 	FROM dns.changes c LEFT JOIN dns.domains d ON d.id = c.domain_id `
+}
 
 func scanChange(row pgx.CollectableRow) (Change, error) {
 	var c Change
 	var sets, before []byte
 	err := row.Scan(&c.ID, &c.Domain, &c.Server, &c.Parent, &c.Kind, &c.State, &c.Zone, &c.NewZone, &sets, &before, &c.Reshapes, &c.Tenant, &c.By,
-		&c.CreatedAt, &c.Attempts, &c.Error)
-	if err != nil {
+		&c.CreatedAt, &c.Attempts, &c.Error, &c.Written, &c.Serial, &c.From)
+	if err != nil || sets == nil {
 		return c, err
 	}
 	if c.Sets, err = decodeChanges(sets); err != nil {
@@ -93,14 +127,20 @@ func scanChange(row pgx.CollectableRow) (Change, error) {
 	return c, nil
 }
 
-// NextPending returns the oldest change of a domain that its server does not know; ok is false when there is none.
-func NextPending(ctx context.Context, db Querier, domain int64) (c Change, ok bool, err error) {
-	rows, _ := db.Query(ctx, changeColumns+`WHERE c.domain_id = $1 AND c.state = 'pending' ORDER BY c.id LIMIT 1`, domain) // the error comes again below
+// NextPending returns the oldest change of a domain that its server does not know; ok is false when there is none. What is large of it is not read
+// when it is the caller's own, which was written a moment ago.
+func NextPending(ctx context.Context, db Querier, domain int64, own Change) (c Change, ok bool, err error) {
+	const ofOthers = `CASE WHEN c.id <> $2 THEN c.sets END, CASE WHEN c.id <> $2 THEN c.undo END`
+	rows, _ := db.Query(ctx, selectChanges(ofOthers)+`WHERE c.domain_id = $1 AND c.state = 'pending' ORDER BY c.id LIMIT 1`, domain, own.ID) // the error comes again below
 	all, err := pgx.CollectRows(rows, scanChange)
 	if err != nil || len(all) == 0 {
 		return c, false, pg.Fault(err, "CHANGE", "read pending changes")
 	}
-	return all[0], true, nil
+	c = all[0]
+	if c.ID == own.ID {
+		c.Sets, c.undo = own.Sets, own.undo
+	}
+	return c, true, nil
 }
 
 // pendingAfter returns the pending changes of a domain that are younger than one, the oldest first.
@@ -108,6 +148,13 @@ func pendingAfter(ctx context.Context, db Querier, domain, id int64) ([]Change, 
 	rows, _ := db.Query(ctx, changeColumns+`WHERE c.domain_id = $1 AND c.id > $2 AND c.state = 'pending' ORDER BY c.id`, domain, id) // the error comes again below
 	all, err := pgx.CollectRows(rows, scanChange)
 	return all, pg.Fault(err, "CHANGE", "read pending changes")
+}
+
+// changesAfter returns the changes of a domain that are younger than one, the oldest first.
+func changesAfter(ctx context.Context, db Querier, domain, id int64) ([]Change, error) {
+	rows, _ := db.Query(ctx, changeColumns+`WHERE c.domain_id = $1 AND c.id > $2 ORDER BY c.id`, domain, id) // the error comes again below
+	all, err := pgx.CollectRows(rows, scanChange)
+	return all, pg.Fault(err, "CHANGE", "read the latest changes")
 }
 
 // FindChange returns a change of a domain. Errors: CHANGE_NOT_FOUND.

@@ -4,42 +4,84 @@ import (
 	"context"
 	"slices"
 
+	"github.com/opsdeck/opsdeck/pkg/fault"
+
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
 
-// Check holds the rules about records that stand together against an edit that is not to be written. Errors: RECORD_INVALID.
-func (e *Edit) Check(ctx context.Context) error { return e.check(ctx, e.delta()) }
-
-// check holds the rules about records that stand together against the names that change. Errors: RECORD_INVALID.
-func (e *Edit) check(ctx context.Context, d delta) error {
+// Check holds the rules about records that stand together against an edit that is not to be written. Errors: RECORD_INVALID, CHANGED_MEANWHILE.
+func (e *Edit) Check(ctx context.Context) error {
+	d := e.delta()
 	touched := d.touched(e.before)
-	byName := map[string][]rrset.Entry{}
-	for key, rows := range e.now {
-		if touched[key.Name] {
-			byName[key.Name] = append(byName[key.Name], Entries(rows)...)
+	return e.check(ctx, touched, e.together(touched))
+}
+
+// standing is what stands at the names that change, and how it breaks the rules about records of one name.
+type standing struct {
+	sets     []rrset.Set
+	problems rrset.Problems
+}
+
+// together holds the rules about records that stand at one name against the names that change. It does not ask the database.
+func (e *Edit) together(touched map[string]bool) standing {
+	all := standing{sets: make([]rrset.Set, 0, len(touched))}
+	for keys := e.keys(); len(keys) > 0; {
+		name, n := keys[0].Name, 0
+		var entries []rrset.Entry
+		for ; n < len(keys) && keys[n].Name == name; n++ { // they stand together
+			if touched[name] {
+				entries = append(entries, Entries(e.now[keys[n]])...)
+			}
+		}
+		keys = keys[n:]
+		if !touched[name] {
+			continue
+		}
+		here, wrong := rrset.Collect(entries)
+		all.problems = append(all.problems, wrong...)
+		all.problems = append(all.problems, rrset.CheckName(e.Domain.Name, name, here)...)
+		all.sets = append(all.sets, here...)
+	}
+	return all
+}
+
+// check reports what together found, or else what breaks a rule about records of several names. Errors: RECORD_INVALID, CHANGED_MEANWHILE.
+func (e *Edit) check(ctx context.Context, touched map[string]bool, found standing) error {
+	problems := found.problems
+	if len(problems) == 0 {
+		var err error
+		if problems, err = e.checkTargets(ctx, found.sets); err != nil || len(problems) == 0 {
+			return err
 		}
 	}
-	names := make([]string, 0, len(touched))
-	for name := range touched {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var problems rrset.Problems
-	var sets []rrset.Set
-	for _, name := range names {
-		here, wrong := rrset.Collect(byName[name])
-		problems = append(problems, wrong...)
-		problems = append(problems, rrset.CheckName(e.Domain.Name, name, here)...)
-		sets = append(sets, here...)
-	}
-	if len(problems) > 0 {
-		return Invalid(problems)
-	}
-	problems, err := e.checkTargets(ctx, sets)
-	if err != nil {
+	if err := e.meanwhile(ctx, touched, problems[0]); err != nil {
 		return err
 	}
 	return Invalid(problems)
+}
+
+// meanwhile reports a change that somebody made at one of the names while the caller waited for his turn: it may be why a rule is broken, and the caller
+// could not know of it. Errors: CHANGED_MEANWHILE.
+func (e *Edit) meanwhile(ctx context.Context, names map[string]bool, problem *rrset.Problem) error {
+	if e.Domain.seen == nil {
+		return nil // nobody waits to look at a domain
+	}
+	since, err := changesAfter(ctx, e.tx, e.Domain.ID, *e.Domain.seen)
+	if err != nil {
+		return err
+	}
+	for _, c := range since {
+		if slices.ContainsFunc(e.tx.pushes, func(own Change) bool { return own.ID == c.ID }) {
+			continue
+		}
+		for _, set := range c.Sets {
+			if key := set.Key(); names[key.Name] {
+				return fault.Precondition("CHANGED_MEANWHILE", "%s was changed by %s at the same time (change %d): %s", key, c.By, c.ID, problem.Error()).
+					Chinese("%s 刚刚被 %s 修改（变更 %d）：%s", key, c.By, c.ID, problem.Localized())
+			}
+		}
+	}
+	return nil
 }
 
 // checkTargets refuses NS, MX and SRV records that point to an alias, whichever of the two is new.

@@ -33,6 +33,8 @@ type Domain struct {
 	Creator       string    `db:"creator"`
 	CreatedAt     time.Time `db:"created_at"`
 	RecordCount   int64     `db:"record_count"`
+
+	seen *int64 // of a locked domain: the youngest change when its lock was asked for, 0 when there was none
 }
 
 // Ref names a domain as callers do: by its id on its server.
@@ -57,20 +59,37 @@ func Find(ctx context.Context, db Querier, of reach.Reach, ref Ref) (Domain, err
 	return oneDomain(rows, ref)
 }
 
-// lock is Find that holds the domain until the transaction ends, so that its changes stand in a row.
+// lock is Find that holds the domain until the transaction ends, so that its changes stand in a row, with all its records written. What is found of its changes is as of before
+// the wait for the lock.
 func lock(ctx context.Context, tx pgx.Tx, of reach.Reach, ref Ref) (Domain, error) {
 	rows, _ := tx.Query(ctx, `
-		SELECT d.id, d.server_id, s.tenant, d.name, d.default_ttl, d.creator_tenant, d.creator, d.created_at, d.record_count
+		SELECT d.id, d.server_id, s.tenant, d.name, d.default_ttl, d.creator_tenant, d.creator, d.created_at, d.record_count,
+			coalesce((SELECT max(c.id) FROM dns.changes c WHERE c.domain_id = d.id), 0) AS seen
 		FROM dns.domains d JOIN dns.servers s ON s.id = d.server_id
 		WHERE d.id = $1 AND d.server_id = $2 AND NOT d.deleting AND ($3 OR s.tenant = $4)
 		FOR UPDATE OF d`,
 		ref.Domain, ref.Server, of.Every, of.Tenant) // the error comes again below
-	return oneDomain(rows, ref)
+	d, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[struct {
+		Domain
+
+		Seen int64 `db:"seen"`
+	}])
+	if err != nil {
+		return d.Domain, domainFault(err, ref)
+	}
+	d.seen = &d.Seen
+	grown, err := catchUp(ctx, tx, d.ID)
+	d.RecordCount += int64(grown)
+	return d.Domain, err
 }
 
 func oneDomain(rows pgx.Rows, ref Ref) (Domain, error) {
 	d, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Domain])
-	return d, pg.Fault(err, "DOMAIN_NOT_FOUND", "server %d has no domain %d", ref.Server, ref.Domain)
+	return d, domainFault(err, ref)
+}
+
+func domainFault(err error, ref Ref) error {
+	return pg.Fault(err, "DOMAIN_NOT_FOUND", "server %d has no domain %d", ref.Server, ref.Domain)
 }
 
 // Owning returns the managed domain with the longest name that a canonical name lies in. server 0 looks on all servers of the tenant; on

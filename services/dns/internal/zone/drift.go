@@ -72,12 +72,18 @@ func ListDrift(ctx context.Context, db Querier, domain int64) ([]Drifted, error)
 	return all, pg.Fault(err, "DRIFT", "read drift")
 }
 
+// forgetDrift forgets the drift of sets that have changed. Hardly ever there is any.
 func forgetDrift(ctx context.Context, tx pgx.Tx, domain int64, changes []rrset.Change) error {
+	rows, _ := tx.Query(ctx, `SELECT name, type FROM dns.drift WHERE domain_id = $1`, domain) // the error comes again below
+	drifted, err := pgx.CollectRows(rows, pgx.RowToStructByPos[rrset.Key])
+	if err != nil || len(drifted) == 0 {
+		return pg.Fault(err, "DRIFT", "read drift")
+	}
 	names, types := make([]string, len(changes)), make([]string, len(changes))
 	for i, c := range changes {
 		names[i], types[i] = c.Key().Name, c.Key().Type
 	}
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		DELETE FROM dns.drift WHERE domain_id = $1 AND (name, type) IN (SELECT * FROM unnest($2::text[], $3::text[]))`, domain, names, types)
 	return pg.Fault(err, "DRIFT", "forget drift")
 }

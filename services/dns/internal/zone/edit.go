@@ -17,9 +17,11 @@ type Edit struct {
 	tx     *Tx
 	kind   string
 	parent *int64
+	atOnce bool // who holds another domain looks for its rows, so they are written with it
 	loaded map[string]bool
 	before map[int64]Row       // as stored
 	now    map[rrset.Key][]Row // as they will be; id 0: new
+	sorted []rrset.Key         // of now; nil when there is another
 	place  map[int64]rrset.Key // where in now a record stands
 	added  int                 // records added so far
 }
@@ -36,7 +38,7 @@ func (e *Edit) Load(ctx context.Context, names ...string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	rows, err := rowsAt(ctx, e.tx, e.Domain.ID, missing)
+	rows, err := rowsAt(ctx, e.tx, e.Domain, missing)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,11 @@ func (e *Edit) LoadIDs(ctx context.Context, ids ...int64) error {
 }
 
 func (e *Edit) put(r Row) {
-	e.now[r.Key()] = append(e.now[r.Key()], r)
+	rows, there := e.now[r.Key()]
+	if !there {
+		e.sorted = nil
+	}
+	e.now[r.Key()] = append(rows, r)
 	if r.ID != 0 {
 		e.place[r.ID] = r.Key()
 	}
@@ -67,7 +73,7 @@ func (e *Edit) put(r Row) {
 func (e *Edit) At(key rrset.Key) []Row { return slices.Clone(e.now[key]) }
 
 // Set returns a loaded set as it will be; nil when there is none.
-func (e *Edit) Set(key rrset.Key) *rrset.Set { return setsOf(e.now[key])[key] }
+func (e *Edit) Set(key rrset.Key) *rrset.Set { return setOf(e.now[key]) }
 
 // LoadAll reads all records of the domain. Errors: DOMAIN_TOO_LARGE when it has more than limit.
 func (e *Edit) LoadAll(ctx context.Context, limit int) error {
@@ -85,14 +91,16 @@ func (e *Edit) LoadAll(ctx context.Context, limit int) error {
 
 // Keys returns the keys of all loaded sets, in canonical order.
 func (e *Edit) Keys() []rrset.Key {
-	keys := make([]rrset.Key, 0, len(e.now))
-	for key, rows := range e.now {
-		if len(rows) > 0 {
-			keys = append(keys, key)
-		}
+	return slices.DeleteFunc(slices.Clone(e.keys()), func(key rrset.Key) bool { return len(e.now[key]) == 0 })
+}
+
+// keys are Keys and those of sets that are no more.
+func (e *Edit) keys() []rrset.Key {
+	if e.sorted == nil {
+		e.sorted = slices.Collect(maps.Keys(e.now))
+		slices.SortFunc(e.sorted, rrset.Key.Compare)
 	}
-	slices.SortFunc(keys, rrset.Key.Compare)
-	return keys
+	return e.sorted
 }
 
 // Row returns a loaded record. Errors: RECORD_NOT_FOUND.
@@ -194,14 +202,14 @@ func (e *Edit) SetTo(key rrset.Key, set *rrset.Set) {
 
 // delta returns how the rows change.
 func (e *Edit) delta() delta {
-	var d delta
+	d := delta{added: make([]Row, e.added)}
 	kept := make(map[int64]bool, len(e.before))
 	for _, rows := range e.now {
 		for _, r := range rows {
 			kept[r.ID] = true
 			switch {
 			case r.ID == 0:
-				d.added = append(d.added, r)
+				d.added[r.order-1] = r
 			case !r.same(e.before[r.ID]) || r.wantPTR != nil:
 				d.changed = append(d.changed, r)
 			}
@@ -213,7 +221,7 @@ func (e *Edit) delta() delta {
 		}
 	}
 	byID := func(a, b Row) int { return cmp.Compare(a.ID, b.ID) }
-	slices.SortFunc(d.added, func(a, b Row) int { return cmp.Compare(a.order, b.order) })
+	d.added = slices.DeleteFunc(d.added, func(r Row) bool { return r.order == 0 }) // taken back before it was written
 	slices.SortFunc(d.changed, byID)
 	slices.SortFunc(d.removed, byID)
 	return d
@@ -238,39 +246,28 @@ func (d delta) touched(before map[int64]Row) map[string]bool {
 
 // Changes returns the record sets that change, in canonical order.
 func (e *Edit) Changes() []rrset.Change {
-	before, after := setsOf(slices.Collect(maps.Values(e.before))), map[rrset.Key]*rrset.Set{}
-	for _, rows := range e.now {
-		maps.Copy(after, setsOf(rows))
+	before := map[rrset.Key][]Row{}
+	for _, r := range e.before {
+		before[r.Key()] = append(before[r.Key()], r)
 	}
 	var changes []rrset.Change
-	for key, b := range before {
-		if a := after[key]; !b.Equal(a) {
+	for _, key := range e.keys() { // which has a place for every set that was loaded
+		if b, a := setOf(before[key]), setOf(e.now[key]); !b.Equal(a) {
 			changes = append(changes, rrset.Change{Before: b, After: a})
 		}
 	}
-	for key, a := range after {
-		if before[key] == nil {
-			changes = append(changes, rrset.Change{After: a})
-		}
-	}
-	slices.SortFunc(changes, func(a, b rrset.Change) int { return a.Key().Compare(b.Key()) })
 	return changes
 }
 
-// setsOf puts rows together into sets, by key.
-func setsOf(rows []Row) map[rrset.Key]*rrset.Set {
-	sets := map[rrset.Key]*rrset.Set{}
-	for _, r := range rows {
-		e := r.Entry()
-		s := sets[e.Key]
-		if s == nil {
-			s = &rrset.Set{Key: e.Key, TTL: e.TTL}
-			sets[e.Key] = s
-		}
-		s.Records = append(s.Records, e.Record)
+// setOf puts the rows of one set together; nil when there are none.
+func setOf(rows []Row) *rrset.Set {
+	if len(rows) == 0 {
+		return nil
 	}
-	for _, s := range sets {
-		s.Sort()
+	s := &rrset.Set{Key: rows[0].Key(), TTL: rows[0].Entry().TTL, Records: make([]rrset.Record, len(rows))}
+	for i, r := range rows {
+		s.Records[i] = r.Entry().Record
 	}
-	return sets
+	s.Sort()
+	return s
 }

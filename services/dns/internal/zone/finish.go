@@ -2,7 +2,9 @@ package zone
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 
 	eventv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1"
 
@@ -10,8 +12,14 @@ import (
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
 
-// shownSets is how many record sets an event names.
-const shownSets = 100
+const (
+	// shownSets is how many record sets an event names.
+	shownSets = 100
+	// singleOperations is up to how many records a change did the same to have operations of their own in the audit.
+	singleOperations = 100
+	// longDetail is how many bytes of records others are put into one operation, below the most that one keeps.
+	longDetail = 1900
+)
 
 // Result is an edit that was written.
 type Result struct {
@@ -20,29 +28,42 @@ type Result struct {
 	Changed []Row
 }
 
-// Finish checks an edit and writes it, with its audit, its event, its push and the PTR records that follow it. Errors: RECORD_INVALID,
-// PTR_ZONE_UNKNOWN.
+// Finish checks an edit and writes it down, with its audit, its event, its push and the PTR records that follow it. Its rows are written after the
+// commit (Changer.write), unless there is no push beside which that could be done. Errors: RECORD_INVALID,
+// CHANGED_MEANWHILE, PTR_ZONE_UNKNOWN.
 func (e *Edit) Finish(ctx context.Context) (Result, error) {
 	d := e.delta()
 	if d.empty() {
 		return Result{}, nil
 	}
-	if err := e.check(ctx, d); err != nil {
+	touched := d.touched(e.before)
+	numbered := make(chan error, 1)
+	go func() { numbered <- d.number(ctx, e.tx.Tx) }() // of many records the database has as much to do as the rules
+	found, changes := e.together(touched), e.Changes()
+	if err := <-numbered; err != nil {
 		return Result{}, err
 	}
-	if err := d.write(ctx, e.tx.Tx, e.Domain.ID); err != nil {
+	if err := e.check(ctx, touched, found); err != nil {
 		return Result{}, err
 	}
 	change := &Change{
 		Domain: e.Domain.ID, Server: e.Domain.ServerID, Parent: e.parent, Tenant: e.Domain.Tenant,
 		Kind: e.kind, State: Pending, Zone: e.Domain.Name,
-		Sets: e.Changes(), undo: d.undo(e.before),
+		Sets: changes, undo: d.undo(e.before),
 	}
 	if e.kind == Adopt {
 		change.State = Applied
 	}
 	var err error
-	if change.Reshapes, err = e.reshapes(ctx, change.Sets, d); err != nil {
+	if change.Reshapes, err = e.reshapes(ctx, change.Sets, touched); err != nil {
+		return Result{}, err
+	}
+	if e.atOnce || change.State != Pending || len(change.Sets) == 0 {
+		err = d.write(ctx, e.tx.Tx, e.Domain.ID)
+	} else {
+		e.leave(change, &d)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	result := Result{Added: d.added, Changed: d.changed}
@@ -57,21 +78,25 @@ func (e *Edit) Finish(ctx context.Context) (Result, error) {
 
 // record writes down who changed what.
 func (e *Edit) record(ctx context.Context, d delta, change *Change) error {
-	if err := e.tx.Log(ctx, change); err != nil {
-		return err
-	}
+	change.encode() // while the audit is written
 	if err := e.tx.Audit(ctx, e.Domain.Tenant, e.operations(d)...); err != nil {
 		return err
 	}
-	event := &eventv1.DnsRecordsChanged{
-		DomainId: e.Domain.ID, Domain: Shown(e.Domain.Name), ChangedBy: e.tx.By.Name, ChangeId: change.ID, Count: int64(len(change.Sets)),
+	if err := e.tx.Log(ctx, change); err != nil {
+		return err
 	}
-	event.Sets = Keys(change.Sets)
-	return e.tx.Publish(ctx, e.Domain.Tenant, "records.changed", strconv.FormatInt(e.Domain.ID, 10), event)
+	return e.tx.TellSets(ctx, e.Domain, change)
 }
 
-// Keys names the sets of changes for an event, the first hundred.
-func Keys(changes []rrset.Change) []string {
+// TellSets publishes which record sets of a domain a change is about.
+func (t *Tx) TellSets(ctx context.Context, d Domain, change *Change) error {
+	return t.Publish(ctx, d.Tenant, "records.changed", strconv.FormatInt(d.ID, 10), &eventv1.DnsRecordsChanged{
+		DomainId: d.ID, Domain: Shown(d.Name), ChangedBy: t.By.Name, ChangeId: change.ID, Count: int64(len(change.Sets)), Sets: keys(change.Sets),
+	})
+}
+
+// keys names the sets of changes for an event, the first hundred.
+func keys(changes []rrset.Change) []string {
 	names := make([]string, 0, min(len(changes), shownSets))
 	for _, c := range changes[:min(len(changes), shownSets)] {
 		names = append(names, c.Key().String())
@@ -80,9 +105,9 @@ func Keys(changes []rrset.Change) []string {
 }
 
 func (e *Edit) operations(d delta) []audit.Operation {
-	all := make([]audit.Operation, 0, len(d.added)+len(d.changed)+len(d.removed))
+	var deleted, enabled, disabled, updated, added []string
 	for _, r := range d.removed {
-		all = append(all, audit.Operation{Target: audit.Record, Type: audit.Deleted, Detail: "deleted domain record " + text(r)})
+		deleted = append(deleted, text(r))
 	}
 	for _, r := range d.changed {
 		was := e.before[r.ID]
@@ -90,15 +115,40 @@ func (e *Edit) operations(d delta) []audit.Operation {
 		case was.Entry() == r.Entry():
 			// only whether a PTR follows it
 		case was.Disabled != r.Disabled && !r.Disabled:
-			all = append(all, audit.Operation{Target: audit.Record, Type: audit.Enabled, Detail: "enabled domain record " + text(r)})
+			enabled = append(enabled, text(r))
 		case was.Disabled != r.Disabled:
-			all = append(all, audit.Operation{Target: audit.Record, Type: audit.Disabled, Detail: "disabled domain record " + text(r)})
+			disabled = append(disabled, text(r))
 		default:
-			all = append(all, audit.Operation{Target: audit.Record, Type: audit.Updated, Detail: "updated domain record " + text(was) + " to " + text(r)})
+			updated = append(updated, text(was)+" to "+text(r))
 		}
 	}
 	for _, r := range d.added {
-		all = append(all, audit.Operation{Target: audit.Record, Type: audit.Added, Detail: "added domain record " + text(r)})
+		added = append(added, text(r))
+	}
+	return slices.Concat(told(audit.Deleted, "deleted", deleted), told(audit.Enabled, "enabled", enabled), told(audit.Disabled, "disabled", disabled),
+		told(audit.Updated, "updated", updated), told(audit.Added, "added", added))
+}
+
+// told returns the operations for what was done to records: one for each of up to a hundred, and of more than that as few as hold them.
+func told(kind, verb string, records []string) []audit.Operation {
+	var all []audit.Operation
+	tell := func(detail string) {
+		all = append(all, audit.Operation{Target: audit.Record, Type: kind, Detail: verb + " domain " + detail})
+	}
+	if len(records) <= singleOperations {
+		for _, r := range records {
+			tell("record " + r)
+		}
+		return all
+	}
+	for from := 0; from < len(records); {
+		to, size := from+1, len(records[from])
+		for to < len(records) && size+len(records[to]) <= longDetail {
+			size += len(records[to]) + len("; ")
+			to++
+		}
+		tell("records " + strings.Join(records[from:to], "; "))
+		from = to
 	}
 	return all
 }

@@ -66,19 +66,21 @@ func (e *Edit) steps(ctx context.Context, d delta) (map[int64]*step, error) {
 			of(f.Domain).remove = append(of(f.Domain).remove, f.ID)
 		}
 	}
-	for _, r := range slices.Concat(d.changed, d.added) {
-		_, wanted := followers[r.ID]
-		if r.wantPTR != nil {
-			wanted = *r.wantPTR
+	for _, rows := range [][]Row{d.changed, d.added} {
+		for _, r := range rows {
+			_, wanted := followers[r.ID]
+			if r.wantPTR != nil {
+				wanted = *r.wantPTR
+			}
+			if !wanted {
+				continue
+			}
+			reverse, err := e.reverse(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			of(reverse).add = append(of(reverse).add, r)
 		}
-		if !wanted {
-			continue
-		}
-		reverse, err := e.reverse(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		of(reverse).add = append(of(reverse).add, r)
 	}
 	return steps, nil
 }
@@ -130,6 +132,7 @@ func (t *Tx) take(ctx context.Context, ref Ref, s step, parent *int64) error {
 		return err
 	}
 	e := t.edit(d, Records, parent)
+	e.atOnce = true
 	if len(s.remove) > 0 {
 		if err := e.LoadIDs(ctx, s.remove...); err != nil {
 			return err

@@ -1,8 +1,10 @@
 package zone
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
 )
@@ -51,16 +53,18 @@ type setChange struct {
 }
 
 func encodeChanges(changes []rrset.Change) ([]byte, error) {
-	stored := make([]setChange, len(changes))
-	for i, c := range changes {
-		key := c.Key()
-		stored[i] = setChange{Name: key.Name, Type: key.Type, Before: ImageOf(c.Before), After: ImageOf(c.After)}
-	}
-	text, err := json.Marshal(stored)
+	stored := make([][]byte, len(changes))
+	err := inParts(len(changes), func(from, to int) (err error) {
+		for i := from; i < to && err == nil; i++ {
+			key := changes[i].Key()
+			stored[i], err = json.Marshal(setChange{Name: key.Name, Type: key.Type, Before: ImageOf(changes[i].Before), After: ImageOf(changes[i].After)})
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encode a change: %w", err)
 	}
-	return text, nil
+	return slices.Concat([]byte("["), bytes.Join(stored, []byte(",")), []byte("]")), nil
 }
 
 func decodeChanges(text []byte) ([]rrset.Change, error) {
@@ -81,6 +85,7 @@ type undo struct {
 	Added   []int64 `json:"added,omitempty"`   // to be removed again
 	Before  []Row   `json:"before,omitempty"`  // changed rows as they were
 	Removed []Row   `json:"removed,omitempty"` // to be added again, under their ids
+	After   after   `json:"after"`
 }
 
 func (d *delta) undo(before map[int64]Row) undo {

@@ -134,6 +134,27 @@ func moveName(name, from, to string) string {
 	return strings.TrimSuffix(name, from) + to
 }
 
+// Restore has the zone of a locked domain made again, with all its records, on a server that has it no more, and returns how many sets it gets.
+// Errors: DOMAIN_TOO_LARGE.
+func (t *Tx) Restore(ctx context.Context, d Domain, limit int) (sets int, err error) {
+	e := t.edit(d, Restore, nil)
+	if err := e.LoadAll(ctx, limit); err != nil {
+		return 0, err
+	}
+	change := &Change{Domain: d.ID, Server: d.ServerID, Tenant: d.Tenant, Kind: Restore, State: Pending, Zone: d.Name}
+	for _, key := range e.Keys() {
+		change.Sets = append(change.Sets, rrset.Change{After: e.Set(key)})
+	}
+	if err := t.Log(ctx, change); err != nil {
+		return 0, err
+	}
+	operation := audit.Operation{Target: audit.Domain, Type: audit.Updated, Detail: "made the zone " + Shown(d.Name) + " again on its server"}
+	if err := t.Audit(ctx, d.Tenant, operation); err != nil {
+		return 0, err
+	}
+	return len(change.Sets), t.TellSets(ctx, d, change)
+}
+
 // Delete makes a locked domain go, with the PTR records in other domains that follow its addresses. It is out of sight at once, and forgotten
 // when the server has removed the zone.
 func (t *Tx) Delete(ctx context.Context, d Domain) error {

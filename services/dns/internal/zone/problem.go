@@ -40,23 +40,28 @@ func invalid(wrong []fault.Field) error {
 
 // Parse holds the rules for single records against drafts. Errors: RECORD_INVALID, for all that broke one.
 func Parse(d Domain, drafts []rrset.Draft) ([]rrset.Entry, error) {
-	entries := make([]rrset.Entry, 0, len(drafts))
+	entries, errs := make([]rrset.Entry, len(drafts)), make([]error, len(drafts))
+	_ = inParts(len(drafts), func(from, to int) error {
+		for i := from; i < to; i++ {
+			entries[i], errs[i] = rrset.Parse(d.Name, uint32(d.DefaultTTL), drafts[i])
+		}
+		return nil
+	})
 	var wrong []fault.Field
-	for _, draft := range drafts {
-		e, err := rrset.Parse(d.Name, uint32(d.DefaultTTL), draft)
+	for i, err := range errs {
 		var problem *rrset.Problem
 		switch {
-		case errors.As(err, &problem):
-			if len(wrong) < shownProblems {
-				wrong = append(wrong, wrongField(fieldOf(d, draft, problem), problem))
-			}
-		case err != nil:
+		case err == nil:
+		case !errors.As(err, &problem):
 			return nil, err
-		default:
-			entries = append(entries, e)
+		case len(wrong) < shownProblems:
+			wrong = append(wrong, wrongField(fieldOf(d, drafts[i], problem), problem))
 		}
 	}
-	return entries, invalid(wrong)
+	if len(wrong) > 0 {
+		return nil, invalid(wrong)
+	}
+	return entries, nil
 }
 
 // fieldOf returns the field of a draft that a problem is about. Many rules are about names, which stand in front and in values.

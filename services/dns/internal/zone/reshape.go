@@ -15,11 +15,10 @@ import (
 // fewNames is up to how many names are looked at one by one. Of more, the server may as well look at the whole zone.
 const fewNames = 100
 
-// reshapes reports whether a written edit alters what a server derives from the zone as a whole: which names are empty but have names below
+// reshapes reports whether an edit alters what a server derives from the zone as a whole: which names are empty but have names below
 // them (RFC 4592, 2.2.2), and which stand at or below a delegation. It may say so without need. What stands below a name, disabled or not, is read from
 // an index: the zone's size does not matter.
-func (e *Edit) reshapes(ctx context.Context, changes []rrset.Change, d delta) (bool, error) {
-	touched := d.touched(e.before)
+func (e *Edit) reshapes(ctx context.Context, changes []rrset.Change, touched map[string]bool) (bool, error) {
 	if len(touched) > fewNames {
 		return true, nil
 	}
@@ -42,16 +41,16 @@ func (e *Edit) reshapes(ctx context.Context, changes []rrset.Change, d delta) (b
 	}
 	var yes bool
 	err := e.tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM dns.records WHERE domain_id = $1 AND name = ANY ($2) AND type = 'NS')
+		SELECT EXISTS (SELECT FROM dns.records WHERE domain_id = $1 AND reverse(name) COLLATE "C" = ANY ($2) AND type = 'NS')
 			OR EXISTS (SELECT FROM unnest($3::text[]) AS n (name) WHERE EXISTS (
 				SELECT FROM dns.records AS r WHERE r.domain_id = $1
 					AND reverse(r.name) COLLATE "C" >= reverse('.' || n.name) AND reverse(r.name) COLLATE "C" < reverse('.' || n.name) || chr(127)))
 			OR EXISTS (SELECT FROM unnest($4::text[]) AS p (name) WHERE NOT EXISTS (
-				SELECT FROM dns.records AS r WHERE r.domain_id = $1 AND r.name = p.name AND NOT r.disabled AND r.name <> ALL ($3))
+				SELECT FROM dns.records AS r WHERE r.domain_id = $1 AND reverse(r.name) COLLATE "C" = reverse(p.name) AND NOT r.disabled AND r.name <> ALL ($3))
 				AND NOT EXISTS (
 				SELECT FROM dns.records AS r WHERE r.domain_id = $1 AND NOT r.disabled AND r.name <> ALL ($3)
 					AND reverse(r.name) COLLATE "C" >= reverse('.' || p.name) AND reverse(r.name) COLLATE "C" < reverse('.' || p.name) || chr(127)))`,
-		e.Domain.ID, slices.Collect(maps.Keys(cuts)), moved, slices.Collect(maps.Keys(parents))).Scan(&yes)
+		e.Domain.ID, backwards(slices.Collect(maps.Keys(cuts))), moved, slices.Collect(maps.Keys(parents))).Scan(&yes)
 	return yes, pg.Fault(err, "RECORDS", "look at the names around a change of %s", e.Domain.Name)
 }
 

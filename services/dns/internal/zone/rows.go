@@ -1,7 +1,9 @@
 package zone
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,13 +56,43 @@ func Entries(rows []Row) []rrset.Entry {
 	return entries
 }
 
-// rowsAt returns the records that stand at any of the names.
-func rowsAt(ctx context.Context, db Querier, domain int64, names []string) ([]Row, error) {
+// rowsAt returns the records that stand at any of the names. A domain with fewer records than names is read as a whole.
+func rowsAt(ctx context.Context, db Querier, d Domain, names []string) ([]Row, error) {
+	if d.RecordCount < int64(len(names)) {
+		return rowsAmong(ctx, db, d, names)
+	}
 	rows, _ := db.Query(ctx, `
 		SELECT id, name, type, value, ttl, disabled, creator, created_at, ptr_of FROM dns.records
-		WHERE domain_id = $1 AND name = ANY ($2)`, domain, names) // the error comes again below
+		WHERE domain_id = $1 AND reverse(name) COLLATE "C" = ANY ($2)`, d.ID, backwards(names)) // the error comes again below
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[Row])
 	return all, pg.Fault(err, "RECORDS", "read records")
+}
+
+func rowsAmong(ctx context.Context, db Querier, d Domain, names []string) ([]Row, error) {
+	all, err := AllRows(ctx, db, d, len(names))
+	if err != nil {
+		return nil, err
+	}
+	wanted := make(map[string]bool, len(names))
+	for _, name := range names {
+		wanted[name] = true
+	}
+	return slices.DeleteFunc(all, func(r Row) bool { return !wanted[r.Name] }), nil
+}
+
+// backwards are canonical names, which are ASCII, read from the end: so the index has them.
+func backwards(names []string) []string {
+	turned := make([]string, len(names))
+	for i, name := range names {
+		turned[i] = backward(name)
+	}
+	return turned
+}
+
+func backward(name string) string {
+	text := []byte(name)
+	slices.Reverse(text)
+	return string(text)
 }
 
 // AllRows returns the records of a domain, at most limit. Errors: DOMAIN_TOO_LARGE when there are more.
@@ -110,8 +142,8 @@ func recordNotFound(d Domain, id int64) error {
 // aliases returns those of the names at which an enabled CNAME stands.
 func aliases(ctx context.Context, db Querier, domain int64, names []string) (map[string]bool, error) {
 	rows, _ := db.Query(ctx, `
-		SELECT DISTINCT name FROM dns.records WHERE domain_id = $1 AND name = ANY ($2) AND type = 'CNAME' AND NOT disabled`,
-		domain, names) // the error comes again below
+		SELECT DISTINCT name FROM dns.records WHERE domain_id = $1 AND reverse(name) COLLATE "C" = ANY ($2) AND type = 'CNAME' AND NOT disabled`,
+		domain, backwards(names)) // the error comes again below
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	set := make(map[string]bool, len(found))
 	for _, name := range found {
@@ -179,13 +211,28 @@ func (d *delta) insert(ctx context.Context, tx pgx.Tx, domain int64) error {
 	if err := d.number(ctx, tx); err != nil {
 		return err
 	}
+	sorted := make([]*Row, len(d.added)) // in the order of the index of names, its pages are filled one after the other
+	for i := range d.added {
+		sorted[i] = &d.added[i]
+	}
+	slices.SortFunc(sorted, func(a, b *Row) int { return compareBackward(a.Name, b.Name) })
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"dns", "records"},
 		[]string{"id", "domain_id", "name", "type", "value", "ttl", "disabled", "creator", "created_at", "ptr_of"},
-		pgx.CopyFromSlice(len(d.added), func(i int) ([]any, error) {
-			r := d.added[i]
+		pgx.CopyFromSlice(len(sorted), func(i int) ([]any, error) {
+			r := sorted[i]
 			return []any{r.ID, domain, r.Name, r.Type, r.Value, r.TTL, r.Disabled, r.Creator, r.CreatedAt, r.PTROf}, nil
 		}))
 	return pg.Fault(err, "RECORD_EXISTS", "store new records")
+}
+
+// compareBackward compares names read from the end.
+func compareBackward(a, b string) int {
+	for i := 1; i <= min(len(a), len(b)); i++ {
+		if c := cmp.Compare(a[len(a)-i], b[len(b)-i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
 // number gives new rows their ids, which COPY would not tell.
@@ -199,9 +246,8 @@ func (d *delta) number(ctx context.Context, tx pgx.Tx) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	rows, _ := tx.Query(ctx, `
-		SELECT nextval(pg_get_serial_sequence('dns.records', 'id')) FROM generate_series(1, $1)`, len(missing)) // the error comes again below
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	var ids []int64
+	err := tx.QueryRow(ctx, `SELECT array_agg(nextval('dns.records_id_seq')) FROM generate_series(1, $1)`, len(missing)).Scan(&ids)
 	if err != nil {
 		return pg.Fault(err, "RECORDS", "number new records")
 	}

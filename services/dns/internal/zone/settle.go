@@ -37,9 +37,14 @@ func (s Settler) Applied(ctx context.Context, tx pgx.Tx, c Change) error {
 	if err := s.settle(ctx, tx, c, Applied, ""); err != nil {
 		return ignoreSettled(err)
 	}
-	if c.Kind == Delete {
+	switch c.Kind {
+	case Delete:
 		_, err := tx.Exec(ctx, `DELETE FROM dns.domains WHERE id = $1`, c.Domain)
 		return pg.Fault(err, "DOMAIN", "forget the domain %s", c.Zone)
+	case Restore:
+		if _, err := tx.Exec(ctx, `UPDATE dns.domains SET zone_missing = false WHERE id = $1`, c.Domain); err != nil {
+			return pg.Fault(err, "DOMAIN", "note that the zone %s is there again", c.Zone)
+		}
 	}
 	return forgetDrift(ctx, tx, c.Domain, c.Sets)
 }
@@ -47,8 +52,8 @@ func (s Settler) Applied(ctx context.Context, tx pgx.Tx, c Change) error {
 // Undone puts everything back as it was before a change that the server did not take, and with it the pending changes that were made on
 // top of it, and those that came along with it.
 func (s Settler) Undone(ctx context.Context, tx pgx.Tx, c Change, state, why string) error {
-	if _, err := tx.Exec(ctx, `SELECT FROM dns.domains WHERE id = $1 FOR UPDATE`, c.Domain); err != nil {
-		return pg.Fault(err, "DOMAIN", "lock the domain %s", c.Zone)
+	if _, err := CatchUp(ctx, tx, c.Domain); err != nil {
+		return err
 	}
 	later, err := pendingAfter(ctx, tx, c.Domain, c.ID)
 	if err != nil {
@@ -141,18 +146,30 @@ func restore(ctx context.Context, tx pgx.Tx, c Change) (err error) {
 	return d.write(ctx, tx, c.Domain)
 }
 
-// settle gives a pending change its state, and tells.
+// settle gives a pending change its state, when its rows are written, and tells.
 func (s Settler) settle(ctx context.Context, tx pgx.Tx, c Change, state, why string) error {
-	tag, err := tx.Exec(ctx, `
-		UPDATE dns.changes SET state = $2, error = $3, finished_at = $4 WHERE id = $1 AND state = 'pending'`, c.ID, state, why, s.Now())
-	if err != nil {
-		return pg.Fault(err, "CHANGE", "settle change %d", c.ID)
+	settled, err := s.mark(ctx, tx, c, state, why)
+	if err == nil && !settled { // somebody may be writing its rows
+		if _, err = CatchUp(ctx, tx, c.Domain); err == nil {
+			settled, err = s.mark(ctx, tx, c, state, why)
+		}
 	}
-	if tag.RowsAffected() == 0 {
+	if err != nil {
+		return err
+	}
+	if !settled {
 		return errSettled
 	}
 	return bus.Publish(ctx, tx, s.Queue, bus.Event{
 		Type: "opsdeck.dns.change." + state, Subject: strconv.FormatInt(c.ID, 10), Tenant: c.Tenant,
 		Data: &eventv1.DnsChangeFinished{ChangeId: c.ID, DomainId: c.Domain, Domain: Shown(c.Zone), Reason: why},
 	})
+}
+
+// mark is false when the change is pending no more, or not written yet.
+func (s Settler) mark(ctx context.Context, tx pgx.Tx, c Change, state, why string) (bool, error) {
+	tag, err := tx.Exec(ctx, `
+		UPDATE dns.changes SET state = $2, error = $3, finished_at = $4, serial = $5 WHERE id = $1 AND state = 'pending' AND written`,
+		c.ID, state, why, s.Now(), c.Serial)
+	return tag.RowsAffected() == 1, pg.Fault(err, "CHANGE", "settle change %d", c.ID)
 }

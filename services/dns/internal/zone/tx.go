@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,9 +23,9 @@ import (
 
 // Pusher tells name servers what changed.
 type Pusher interface {
-	// Push pushes the pending changes of a domain, the oldest first, up to one change. It returns an error when the server cannot be
-	// told now; what became of the change is in its row.
-	Push(ctx context.Context, domain, change int64) error
+	// Push pushes the pending changes of a domain, the oldest first, up to one that was committed just now. It returns an error when the server
+	// cannot be told now; what became of the change is in its row.
+	Push(ctx context.Context, change Change) error
 	// Job is the queued push of a domain's changes, which makes up for a Push that nobody finished.
 	Job(domain int64) (river.JobArgs, *river.InsertOpts)
 }
@@ -83,11 +84,18 @@ func (c *Changer) Do(ctx context.Context, of reach.Reach, by Actor, work func(ct
 	return c.await(ctx, t.pushes)
 }
 
-// await pushes changes and reports what became of them.
+// await writes the rows of changes while it pushes them, and reports what became of them.
 func (c *Changer) await(ctx context.Context, changes []Change) (Outcome, error) {
 	if len(changes) == 0 {
 		return Outcome{}, nil
 	}
+	written := make(chan error, 1)
+	go func() { written <- c.write(ctx, changes) }()
+	outcome, err := c.pushed(ctx, changes)
+	return outcome, errors.Join(err, <-written)
+}
+
+func (c *Changer) pushed(ctx context.Context, changes []Change) (Outcome, error) {
 	outcome := Outcome{Change: changes[0].ID}
 	limited, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
@@ -96,7 +104,7 @@ func (c *Changer) await(ctx context.Context, changes []Change) (Outcome, error) 
 			continue
 		}
 		// What could not be pushed now is pushed by its job; the row says what happened to it in any case.
-		_ = c.Pusher.Push(limited, change.Domain, change.ID)
+		_ = c.Pusher.Push(limited, change)
 		state, text, err := StateOf(context.WithoutCancel(ctx), c.Pool, change.ID)
 		switch {
 		case err != nil:
@@ -116,7 +124,7 @@ func undone(c Change, state, text string) error {
 	case state == Failed:
 		return fault.Unavailable("NAME_SERVER_REFUSED", "the name server refused the change, which was undone: %s", text).
 			Chinese("DNS 服务器拒绝了该变更，变更已撤销：%s", text)
-	case c.Kind == Create || c.Kind == Rename || c.Kind == Delete:
+	case c.Kind == Create || c.Kind == Rename || c.Kind == Delete || c.Kind == Restore:
 		return fault.Precondition("ZONE_CONFLICT", "the change was undone: %s", text).Chinese("变更已撤销：%s", text)
 	}
 	return fault.Precondition("SET_CONFLICT", "the change was undone, because the name server holds something else: %s", text).

@@ -20,6 +20,8 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/pace"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
@@ -45,12 +47,28 @@ type Config struct {
 	Mapping *mapping.Mapping
 	// SystemZone is the source's own time zone as an offset, such as +02:00, for definitions of sessions that used it.
 	SystemZone string
+	// Origin is the name of the source, which all that is written carries; see package origin. An empty one marks no definitions.
+	Origin string
 	// Handover says how to treat what a copy has seen already; nil when there is nothing to mind.
 	Handover *progress.Handover
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
+	// History bounds the rows whose keys are remembered of a target transaction under way, so that others can be executed beside it: none is merged into
+	// one that has as many, and one that has more than twice as many is executed alone. 0 for no bound; with one worker there is nothing to remember.
+	History int
+	// GroupBytes and GroupTimeout make a target transaction that would hold less log wait for more, but not longer; 0 does not wait.
+	GroupBytes   int64
+	GroupTimeout time.Duration
+	// Pace holds rows back, nil not at all.
+	Pace *pace.Pace
+	// Conflicts says what becomes of changes that do not fit the target; empty is Stop.
+	Conflicts Policy
 	// Workers is how many sessions execute transactions at the same time while the applier is behind; 0 means 1, and more than 8 mean 8.
 	Workers int
+	// Objects are the kinds of objects whose definitions are applied besides those of tables.
+	Objects []objects.Kind
+	// Arrived is called once, when all that Handover speaks of is applied and nothing after it; nil for nothing to do then.
+	Arrived func(ctx context.Context) error
 	// Decisions are those of the operator about statements at which the job stood.
 	Decisions []ddl.Decision
 	// Event tells the operator of things worth knowing that do not stop the job.
@@ -61,6 +79,8 @@ type Config struct {
 // Stats says what has been applied.
 type Stats struct {
 	Transactions, Rows, Commits, Definitions int64
+	// Ahead counts the target transactions that were begun before their turn, Conflicts the changes that did not fit the target.
+	Ahead, Conflicts int64
 	// Position is the stored position, with the executed GTID set.
 	Position mysql.Position
 	// SourceTime is when the last applied transaction was committed at the source; zero before the first.
@@ -69,10 +89,12 @@ type Stats struct {
 
 // Applier applies one stream to one target.
 type Applier struct {
-	cfg Config
+	cfg  Config
+	gate gate
 
-	transactions, rows, commits, definitions atomic.Int64
-	applied                                  atomic.Pointer[progress.Applied]
+	transactions, rows, commits, definitions, ahead, conflicts atomic.Int64
+
+	applied atomic.Pointer[progress.Applied]
 }
 
 // New returns an applier that has done nothing yet.
@@ -110,7 +132,8 @@ func (a *Applier) Run(ctx context.Context, stream <-chan *binlog.Transaction) er
 	register := mapping.NewRegister(a.cfg.Mapping, mapped)
 	b := &builder{
 		applier: a, executors: executors, stream: stream, executed: executed, handover: a.cfg.Handover,
-		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register), register: register,
+		tables: newCatalog(a.cfg.Target, a.cfg.Mapping, register, a.cfg.Conflicts.resolves()), register: register,
+		arrived: a.cfg.Arrived,
 	}
 	for _, e := range executors {
 		group.Go(func() error { return e.run(ctx) })
@@ -153,6 +176,7 @@ func (a *Applier) Stats() Stats {
 	applied := a.applied.Load()
 	return Stats{
 		Transactions: a.transactions.Load(), Rows: a.rows.Load(), Commits: a.commits.Load(), Definitions: a.definitions.Load(),
+		Ahead: a.ahead.Load(), Conflicts: a.conflicts.Load(),
 		Position: applied.Position, SourceTime: applied.SourceTime,
 	}
 }

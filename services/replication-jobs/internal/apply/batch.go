@@ -17,6 +17,7 @@ type batch struct {
 	statements   []statement
 	touched      map[*table]map[string]*change
 	alone        bool // see unit
+	begun        time.Time
 	keyed        map[*table]*changes
 	ordered      map[*table]*sequence
 	tables       []*table // in order of appearance
@@ -31,6 +32,7 @@ type batch struct {
 func newBatch(f *flight) *batch {
 	return &batch{
 		flight: f, touched: map[*table]map[string]*change{}, keyed: map[*table]*changes{}, ordered: map[*table]*sequence{}, first: true, last: true,
+		begun: time.Now(),
 	}
 }
 
@@ -126,7 +128,7 @@ func (b *batch) sequence(t *table, types []byte) *sequence {
 // seal turns what was collected into statements. Tables do not depend on each other, as foreign keys are not checked. What is sealed a second
 // time depends on the first.
 func (b *batch) seal() error {
-	b.alone = b.alone || !b.first || !b.last || len(b.tables) > 0 && len(b.early)+len(b.statements) > 0
+	b.alone = b.alone || !b.first || b.large() || len(b.tables) > 0 && len(b.early)+len(b.statements) > 0
 	for _, t := range b.tables {
 		if c := b.keyed[t]; c != nil {
 			if err := b.write(c); err != nil {
@@ -147,7 +149,7 @@ func (b *batch) seal() error {
 	return nil
 }
 
-// write makes statements of the changes of a table, of which only the keys are kept.
+// write makes statements of the changes of a table, of which only the keys are kept, unless the statements need them.
 func (b *batch) write(c *changes) error {
 	early, late := []*change(nil), c.rows
 	if !b.alone {
@@ -162,12 +164,31 @@ func (b *batch) write(c *changes) error {
 		return err
 	}
 	b.statements = append(b.statements, statements...)
+	b.touched[c.table] = c.byKey
+	if c.table.resolves {
+		return nil
+	}
 	for _, row := range c.rows {
 		row.keyed, row.first, row.after = nil, nil, nil
 	}
-	b.touched[c.table] = c.byKey
 	return nil
 }
+
+// remembered is the number of rows whose keys are kept until the transaction has taken effect.
+func (b *batch) remembered() int {
+	n := 0
+	for _, keys := range b.touched {
+		n += len(keys)
+	}
+	return n
+}
+
+// markBytes is the size, in bytes of the source's log, from which a transaction is marked at its beginning: well below the parts in which a
+// job that replicates the other way reads it.
+const markBytes = 2 << 20
+
+// large reports whether the transaction may be read in parts.
+func (b *batch) large() bool { return !b.last || b.bytes > markBytes }
 
 // idle reports whether the batch holds nothing but positions.
 func (b *batch) idle() bool {

@@ -62,7 +62,7 @@ func benchTable() []string {
 		table := fmt.Sprintf("sbtest%d", n)
 		statements = append(statements,
 			"CREATE OR REPLACE TABLE "+table+" (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(120) NOT NULL, pad CHAR(60) NOT NULL, KEY (k))",
-			fmt.Sprintf("INSERT INTO %s (k, c, pad) SELECT seq, REPEAT('c', 119), REPEAT('p', 59) FROM seq_1_to_%d", table, benchRows))
+			fmt.Sprintf("INSERT INTO %s (k, c, pad) SELECT seq, REPEAT('c', 119), REPEAT('p', 59) FROM mysql.seq_1_to_%d", table, benchRows))
 	}
 	return statements
 }

@@ -25,7 +25,12 @@ type builder struct {
 	tables    *catalog
 	register  *mapping.Register
 	batch     *batch
-	hurry     bool // store the position even if no row changed
+	hurry     bool                // store the position even if no row changed
+	returned  bool                // the operator knows that transactions are left out
+	inside    bool                // a transaction that comes in parts is not complete
+	next      *binlog.Transaction // what the gate has not let through
+	// arrived is to be called when what the handover speaks of is applied.
+	arrived func(context.Context) error
 }
 
 // run reads until the stream is closed. What has arrived is merged up to the limit; a unit is handed over when nothing else is under way,
@@ -36,8 +41,18 @@ func (b *builder) run(ctx context.Context) error {
 	tick := time.NewTicker(idleSave)
 	defer tick.Stop()
 	for {
+		held := b.applier.gate.now()
+		if admitted, err := b.admit(ctx, held); err != nil {
+			return err
+		} else if admitted {
+			continue
+		}
 		stream, ready := b.stream, b.executor().ready
+		if b.next != nil || held.stops() && !b.inside {
+			stream = nil
+		}
 		var settled chan struct{}
+		var gathered <-chan time.Time
 		switch {
 		case b.batch == nil:
 			ready = nil
@@ -46,8 +61,10 @@ func (b *builder) run(ctx context.Context) error {
 			if err := b.batch.seal(); err != nil {
 				return err
 			}
-		case len(stream) > 0 || b.batch.idle() && !b.hurry:
+		case len(stream) > 0 || b.batch.idle() && !b.hurry && !held.closed:
 			ready = nil
+		case b.patience() > 0 && !held.closed:
+			ready, gathered = nil, time.After(b.patience())
 		default:
 			if last := b.flight.last(); last != nil {
 				ready, settled = nil, last.done
@@ -55,27 +72,61 @@ func (b *builder) run(ctx context.Context) error {
 		}
 		select {
 		case t, open := <-stream:
-			if !open {
+			switch {
+			case !open && ctx.Err() != nil: // which has closed it
+				return context.Cause(ctx)
+			case !open:
 				return b.flush(ctx)
 			}
-			if err := b.take(ctx, t); err != nil {
-				return err
-			}
+			b.next = t
+		case <-held.changed:
 		case <-ready:
 			if err := b.send(ctx); err != nil {
 				return err
 			}
 		case <-settled:
+		case <-gathered:
 		case <-tick.C:
 			b.hurry = true
+			if err := b.rest(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
+// admit takes the transaction that waits, if the gate lets it through and the batch has room for it.
+func (b *builder) admit(ctx context.Context, held hold) (bool, error) {
+	if b.next == nil || b.batch != nil && b.full() {
+		return false, nil
+	}
+	if !b.inside {
+		if open, err := held.lets(b.applier.cfg.Flavor, b.next); err != nil || !open {
+			return false, err
+		}
+	}
+	t := b.next
+	b.next, b.inside = nil, !t.Last
+	return true, b.take(ctx, t)
+}
+
 func (b *builder) full() bool {
-	return b.batch.transactions >= int64(b.applier.cfg.Merge) || b.batch.bytes >= mergeBytes || !b.batch.last
+	cfg := b.applier.cfg
+	if cfg.Workers > 1 && cfg.History > 0 && b.batch.rows >= int64(cfg.History) {
+		return true
+	}
+	return b.batch.transactions >= int64(b.applier.cfg.Merge) || b.batch.bytes >= mergeBytes || !b.batch.last ||
+		b.applier.cfg.Pace.Fills(b.batch.rows, b.batch.bytes)
+}
+
+// patience is how long the batch waits for more to come.
+func (b *builder) patience() time.Duration {
+	if b.batch.bytes >= b.applier.cfg.GroupBytes {
+		return 0
+	}
+	return b.applier.cfg.GroupTimeout - time.Since(b.batch.begun)
 }
 
 // take adds a transaction or a part. A part of a large one begins a unit of its own.
@@ -91,6 +142,10 @@ func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 		}
 		t.Changes, t.Definition, t.First = nil, nil, true
 	}
+	if t.Returned && !b.returned {
+		b.returned = true
+		b.applier.event("returned", "what other jobs have brought from the target is left out, at %s for the first time in this run", t.Position)
+	}
 	alone := t.Definition != nil || !t.First || !t.Last
 	if alone && b.batch != nil {
 		if err := b.flush(ctx); err != nil {
@@ -100,6 +155,11 @@ func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 	at, err := b.point(t)
 	if err != nil {
 		return err
+	}
+	if b.arrived != nil && b.handover.Passed(at) {
+		if err := b.arrive(ctx); err != nil {
+			return err
+		}
 	}
 	if t.Definition != nil {
 		return b.define(ctx, t, at)
@@ -119,6 +179,33 @@ func (b *builder) take(ctx context.Context, t *binlog.Transaction) error {
 		return b.finish(t, at)
 	}
 	return nil
+}
+
+// rest arrives if all is applied that the handover speaks of, and nothing waits.
+func (b *builder) rest(ctx context.Context) error {
+	if b.arrived == nil || b.batch != nil {
+		return nil
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	if reached, err := b.handover.Reached(b.applier.applied.Load().Position); err != nil || !reached {
+		return err
+	}
+	return b.arrive(ctx)
+}
+
+// arrive has done what was to wait for the end of the handover, once all before is applied.
+func (b *builder) arrive(ctx context.Context) error {
+	if err := b.flush(ctx); err != nil {
+		return err
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	do := b.arrived
+	b.arrived = nil
+	return do(ctx)
 }
 
 // again reports whether the transaction was executed before. As with a replica of MySQL, it has no effect then: what the source sends
@@ -169,75 +256,4 @@ func (b *builder) executes(gtid string, at mysql.Point) error {
 		return nil
 	}
 	return b.executed.Update(gtid)
-}
-
-// flush hands over what is there and waits until the executor has taken it.
-func (b *builder) flush(ctx context.Context) error {
-	if b.batch == nil {
-		return nil
-	}
-	if err := b.ready(ctx); err != nil {
-		return err
-	}
-	return b.send(ctx)
-}
-
-func (b *builder) executor() *executor { return b.executors[b.turn] }
-
-// ready waits for the executor whose turn it is.
-func (b *builder) ready(ctx context.Context) error {
-	select {
-	case <-b.executor().ready:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// settle waits until all that was handed over has taken effect.
-func (b *builder) settle(ctx context.Context) error {
-	last := b.flight.last()
-	if last == nil {
-		return nil
-	}
-	select {
-	case <-last.done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (b *builder) send(ctx context.Context) error {
-	if err := b.batch.seal(); err != nil {
-		return err
-	}
-	u := &unit{
-		early: b.batch.early, statements: b.batch.statements, first: b.batch.first, last: b.batch.last, touched: b.batch.touched, alone: b.batch.alone,
-		applied: progress.Applied{
-			Position:   b.position(b.batch.end),
-			SourceTime: b.batch.time, Transactions: b.batch.transactions, Rows: b.batch.rows,
-		},
-	}
-	b.batch, b.hurry = nil, false
-	return b.hand(ctx, u)
-}
-
-// hand gives a unit to the executor whose turn it is. The parts of a transaction go to the same one.
-func (b *builder) hand(ctx context.Context, u *unit) error {
-	b.flight.add(u)
-	select {
-	case b.executor().work <- u:
-		if u.last {
-			b.turn = (b.turn + 1) % len(b.executors)
-		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (b *builder) position(end mysql.Position) mysql.Position {
-	end.GTIDSet = b.executed.String()
-	return end
 }

@@ -7,19 +7,25 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/origin"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 // define executes a statement exactly once: the intent is stored before it together with the state of what it touches, the position
 // after it. A run that finds the intent of its predecessor compares the state to tell whether the statement took effect.
 func (e *executor) define(u *unit) error {
-	return e.exclusively(func() error { return e.once(u) })
+	waits := func() {
+		e.applier.event("ddl_waits", "waiting for a statement that an earlier run of the job has left running on the target")
+	}
+	return Exclusively(e.conn, e.applier.cfg.Job, waits, func() error { return e.once(u) })
 }
 
 func (e *executor) once(u *unit) error {
@@ -60,14 +66,20 @@ func (d *definition) identity() string {
 }
 
 func (e *executor) statement(d *definition, repeated bool) error {
+	if d.projected && d.statement.Kind == ddl.AlterTable {
+		var err error
+		if d.statement, err = e.withoutMissing(d.statement); err != nil || d.statement.Kind == ddl.Ignored {
+			return err
+		}
+	}
 	session := d.Session
 	if d.replaces {
 		session = binlog.Session{} // the operator's text is in that of the target
 	}
-	if err := e.imitate(session, d.statement.Default); err != nil {
+	if err := e.imitate(session, d.statement); err != nil {
 		return fmt.Errorf("prepare the session for %s: %w", ddl.Excerpt(d.Text), mysql.Explain(err))
 	}
-	_, err := e.conn.Execute(d.statement.Text)
+	err := e.executeDefinition(d)
 	if err != nil && !d.tolerates(mysql.Code(err), repeated) {
 		err = fmt.Errorf("statement at %s: %s: %w", d.Position, ddl.Excerpt(d.statement.Text), mysql.Explain(err))
 		if mysql.Code(err) == 0 {
@@ -78,13 +90,65 @@ func (e *executor) statement(d *definition, repeated bool) error {
 	return prepareSession(e.conn)
 }
 
-// tolerates reports whether an error is the one that the statement met at the source, or says of a repeated statement that it has
-// taken effect already.
+// withoutMissing leaves out of a statement what it does to keys and constraints that the target does not have, as they are over columns that it lacks.
+func (e *executor) withoutMissing(statement ddl.Statement) (ddl.Statement, error) {
+	table := statement.Tables[0]
+	r, err := e.conn.Execute(`SELECT index_name FROM information_schema.statistics WHERE table_schema = ? AND table_name = ?
+		UNION SELECT constraint_name FROM information_schema.table_constraints WHERE table_schema = ? AND table_name = ?`,
+		table.Schema, table.Table, table.Schema, table.Table)
+	if err != nil {
+		return statement, fmt.Errorf("read the keys of %s: %w", table, mysql.Explain(err))
+	}
+	have := make([]string, r.RowNumber())
+	for i := range have {
+		if have[i], err = r.GetString(i, 0); err != nil {
+			return statement, fmt.Errorf("read the keys of %s: %w", table, err)
+		}
+	}
+	return statement.WithoutMissing(func(name string) bool {
+		return slices.ContainsFunc(have, func(h string) bool { return strings.EqualFold(h, name) })
+	})
+}
+
+func (e *executor) executeDefinition(d *definition) error {
+	if d.statement.Kind == ddl.DefineObject {
+		return objects.Define(e.conn, d.statement, func(kind, message string) { e.applier.event(kind, "%s", message) })
+	}
+	marked := origin.Mark(e.conn.Flavor, d.statement.Text, e.applier.cfg.Origin)
+	if d.statement.Kind == ddl.DropTable && marked != d.statement.Text && !d.statement.IfExists() && d.ErrorCode == 0 {
+		if err := e.exist(d.statement.Tables); err != nil {
+			return err
+		}
+	}
+	_, err := e.conn.Execute(marked)
+	return err
+}
+
+// exist fails as DROP TABLE does for tables of which one is not there.
+func (e *executor) exist(tables []ddl.Name) error {
+	for _, name := range tables {
+		_, err := mysql.LoadCreate(e.conn, name.Schema, name.Table)
+		switch mysql.Code(err) {
+		case gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_DB_ERROR:
+			return gomysql.NewDefaultError(gomysql.ER_BAD_TABLE_ERROR, name.Schema+"."+name.Table)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tolerates reports whether an error is the one that the statement met at the source, says of a repeated statement that it has
+// taken effect already, or of an index to drop that it was left out.
 func (d *definition) tolerates(code uint16, repeated bool) bool {
 	if code == 0 {
 		return false
 	}
 	if code == d.ErrorCode && !d.replaces {
+		return true
+	}
+	if d.projected && d.statement.Kind == ddl.DropIndex && code == gomysql.ER_CANT_DROP_FIELD_OR_KEY {
 		return true
 	}
 	return repeated && d.statement.Repeatable() && slices.Contains(doneAlready[d.statement.Kind], code)
@@ -93,6 +157,7 @@ func (d *definition) tolerates(code uint16, repeated bool) bool {
 var doneAlready = map[ddl.Kind][]uint16{
 	ddl.CreateDatabase: {gomysql.ER_DB_CREATE_EXISTS},
 	ddl.DropDatabase:   {gomysql.ER_DB_DROP_EXISTS},
+	ddl.DefineObject:   {gomysql.ER_EVENT_DOES_NOT_EXIST, gomysql.ER_EVENT_ALREADY_EXISTS}, // of ALTER EVENT ... RENAME
 	ddl.DropTable:      {gomysql.ER_BAD_TABLE_ERROR, gomysql.ER_NO_SUCH_TABLE},
 }
 

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
@@ -21,6 +22,8 @@ type definition struct {
 	more bool
 	// change is what the statement does to the tables that are mapped.
 	change mapping.Change
+	// projected is set when the table has only some of the source's columns at the target, and none of the indexes over others.
+	projected bool
 	// replaces is set when an operator has written the statement in place of the source's.
 	replaces bool
 }
@@ -36,23 +39,6 @@ func (e *StoppedError) Error() string { return e.Err.Error() }
 
 func (e *StoppedError) Unwrap() error { return e.Err }
 
-// uncopied is the selection without what a copy has seen in its later state.
-type uncopied struct {
-	ddl.Selection
-	handover *progress.Handover
-	at       mysql.Point
-}
-
-// Schema implements ddl.Selection.
-func (u uncopied) Schema(name string) bool {
-	return u.Selection.Schema(name) && u.handover.Schema(u.at) != progress.Skip
-}
-
-// Table implements ddl.Selection.
-func (u uncopied) Table(schema, table string) bool {
-	return u.Selection.Table(schema, table) && u.handover.Mode(schema, table, u.at) != progress.Skip
-}
-
 // define executes a statement between the transactions before and after it.
 func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Point) error {
 	for _, decision := range b.applier.cfg.Decisions {
@@ -63,21 +49,41 @@ func (b *builder) define(ctx context.Context, t *binlog.Transaction, at mysql.Po
 	if t.Definition.Problem != nil {
 		return b.stop(ctx, t, t.Definition.Problem)
 	}
-	statement, ok, err := t.Definition.Restrict(uncopied{Selection: b.applier.cfg.Mapping, handover: b.handover, at: at})
+	if kind, known := kinds[t.Definition.What]; known && slices.Contains(b.applier.cfg.Objects, kind) {
+		return b.object(ctx, t, at)
+	}
+	statement, ok, err := t.Definition.Restrict(b.applier.cfg.Mapping)
 	if err != nil {
 		return b.stop(ctx, t, err)
 	}
-	if t.Definition.What != "" && (t.Definition.Session.Schema == "" || b.applier.cfg.Mapping.Schema(t.Definition.Session.Schema)) {
-		// Not the text: it may hold a password.
-		b.applier.event("ddl_ignored", "a statement that concerns a %s, at %s, is not replicated", t.Definition.What, t.Definition.Position)
-	}
+	b.passed(t.Definition)
 	if ok {
-		if err := b.renamesCopied(statement, at); err != nil {
+		if statement, ok, err = b.left(ctx, t, statement, at); err != nil {
 			return err
 		}
-		return b.mapped(ctx, t, statement, at)
 	}
-	return b.pass(t, at)
+	if !ok {
+		return b.pass(t, at)
+	}
+	return b.mapped(ctx, t, statement, at)
+}
+
+// passed tells of a statement about what is not replicated. An object counts by its own schema, the rest, such as a user, by the session's.
+func (b *builder) passed(d *binlog.Definition) {
+	chosen := b.applier.cfg.Mapping.Schema
+	var names []string
+	for _, o := range d.Objects {
+		if chosen(o.Schema) {
+			names = append(names, o.Schema+"."+o.Table)
+		}
+	}
+	switch { // Not the text: it may hold a password.
+	case d.What == "":
+	case len(names) > 0:
+		b.applier.event("ddl_ignored", "a statement that concerns the %s %s, at %s, is not replicated", d.What, strings.Join(names, ", "), d.Position)
+	case len(d.Objects) == 0 && (d.Session.Schema == "" || chosen(d.Session.Schema)):
+		b.applier.event("ddl_ignored", "a statement that concerns a %s, at %s, is not replicated", d.What, d.Position)
+	}
 }
 
 // pass leaves a statement out.
@@ -99,6 +105,8 @@ func (b *builder) mapped(ctx context.Context, t *binlog.Transaction, statement d
 	if statement.Kind == ddl.Ignored {
 		return b.pass(t, at)
 	}
+	alters := statement.Kind == ddl.DropIndex || statement.Kind == ddl.AlterTable
+	projected := alters && b.applier.cfg.Mapping.Columns(statement.Tables[0]) != nil
 	statement, change, err := b.register.Apply(statement)
 	if err != nil {
 		return b.stop(ctx, t, err)
@@ -108,7 +116,7 @@ func (b *builder) mapped(ctx context.Context, t *binlog.Transaction, statement d
 	} else if statement, err = statement.Rename(b.applier.cfg.Mapping); err != nil {
 		return b.stop(ctx, t, err)
 	}
-	return b.execute(ctx, t, &definition{statement: statement, change: change}, at)
+	return b.execute(ctx, t, &definition{statement: statement, change: change, projected: projected}, at)
 }
 
 // ownTables replaces the DROP DATABASE of a schema that shares its place at the target with other ones by a DROP TABLE of what is its own.
@@ -120,14 +128,12 @@ func (b *builder) ownTables(statement ddl.Statement) (ddl.Statement, error) {
 	if err != nil || !shared {
 		return statement, err
 	}
-	var names []string
+	var names []ddl.Name
 	for _, t := range b.register.Tables(statement.Schema) {
-		names = append(names, t.Source.String())
+		names = append(names, t.Source)
 	}
-	if len(names) == 0 {
-		return ddl.Statement{Kind: ddl.Ignored}, nil
-	}
-	return ddl.Parse("DROP TABLE IF EXISTS "+strings.Join(names, ", "), ddl.Session{})
+	left, _, err := drop(names)
+	return left, err
 }
 
 // stop is the error for a statement that cannot be carried over. All that comes before the statement is committed first.
@@ -157,20 +163,6 @@ func (b *builder) decided(ctx context.Context, t *binlog.Transaction, decision d
 	}
 	b.applier.event("ddl_replaced", "as decided, the statement at %s is replaced by %s", decision.Position, ddl.Excerpt(decision.Replacement))
 	return b.execute(ctx, t, &definition{statement: statement, change: change, replaces: true}, at)
-}
-
-// renamesCopied stops at a rename between two snapshots of one copy: the rows copied may be of the table before or after it.
-func (b *builder) renamesCopied(statement ddl.Statement, at mysql.Point) error {
-	if len(statement.Renames) == 0 {
-		return nil
-	}
-	for _, name := range statement.Tables {
-		if b.handover.Mode(name.Schema, name.Table, at) == progress.Idempotent {
-			return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf(
-				"table %s was renamed while it was being copied, and the copy was interrupted: create the job anew", name)}
-		}
-	}
-	return nil
 }
 
 // execute has the executor run a definition, and waits for it.

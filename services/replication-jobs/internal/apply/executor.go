@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +27,10 @@ type executor struct {
 	ready    chan struct{} // offered while there is nothing to do
 	work     chan *unit
 	rows     int64 // of the parts of a transaction under way
+	found    conflicts
+	stepwise bool   // the server does not take bursts
+	text     []byte // of the last burst, to be written over
+	guards   int64  // sent so far
 }
 
 func (e *executor) run(ctx context.Context) error {
@@ -61,7 +66,7 @@ func (e *executor) do(ctx context.Context, u *unit) error {
 		return err
 	}
 	if u.definition != nil {
-		err = e.define(u)
+		err = e.alone(u)
 	} else {
 		err = e.finish(ctx, u, begun)
 	}
@@ -72,13 +77,14 @@ func (e *executor) do(ctx context.Context, u *unit) error {
 	return nil
 }
 
-// ahead executes what a unit can do before its turn, and reports whether it is done. If it fails, for whatever reason, it is undone, and the
-// unit begins again at its turn.
+// ahead executes what a unit can do before its turn, unless that has come, and reports whether it is done. If it fails, for whatever reason,
+// it is undone, and the unit begins again at its turn.
 func (e *executor) ahead(u *unit) bool {
-	if len(u.early) == 0 {
+	if len(u.early) == 0 || u.before == nil || u.before.settled() {
 		return false
 	}
-	if e.conn.Begin() == nil && e.each(u.early) == nil {
+	if e.conn.Begin() == nil && e.each(u.early, e.execute) == nil {
+		e.applier.ahead.Add(1)
 		return true
 	}
 	_ = e.conn.Rollback() // a session that cannot is broken, and fails at its next statement
@@ -88,7 +94,7 @@ func (e *executor) ahead(u *unit) bool {
 // finish executes what is left of a unit, whose turn it is. A transaction that finds locks of others in its way begins again.
 func (e *executor) finish(ctx context.Context, u *unit, begun bool) error {
 	for attempt := 1; ; attempt++ {
-		err := e.apply(u, begun)
+		err := e.attempt(u, begun)
 		if err == nil {
 			return nil
 		}
@@ -107,6 +113,26 @@ func (e *executor) finish(ctx context.Context, u *unit, begun bool) error {
 	}
 }
 
+// attempt executes a unit in one burst, or else statement by statement.
+func (e *executor) attempt(u *unit, begun bool) error {
+	if !e.bursts(u) {
+		return e.apply(u, begun)
+	}
+	failed := e.burst(u, begun)
+	if !errors.Is(failed, errStepwise) {
+		return failed
+	}
+	if err := e.conn.Rollback(); err != nil {
+		return fmt.Errorf("roll back: %w", mysql.Explain(err))
+	}
+	if err := e.apply(u, false); err != nil {
+		return err
+	}
+	e.stepwise = true // what fails in a burst only fails because it is one
+	e.applier.cfg.Logger.Info("the target takes transactions statement by statement", zap.Error(failed))
+	return nil
+}
+
 // contended reports whether another session was in the way.
 func contended(err error) bool {
 	switch mysql.Code(err) {
@@ -120,19 +146,28 @@ func contended(err error) bool {
 // apply executes a unit, or what was not executed ahead, and, when it is the last of its transaction, stores the position and commits.
 func (e *executor) apply(u *unit, begun bool) error {
 	if u.first {
-		e.rows = 0
+		e.rows, e.found = 0, conflicts{}
 	}
 	if u.first && !begun {
 		if err := e.conn.Begin(); err != nil {
 			return fmt.Errorf("begin a transaction: %w", mysql.Explain(err))
 		}
-		if err := e.each(u.early); err != nil {
+		if err := e.each(u.early, e.certain); err != nil {
 			return err
 		}
 	}
-	if err := e.each(u.statements); err != nil {
+	if u.first && u.large {
+		if err := e.recorder.Mark(); err != nil {
+			return err
+		}
+	}
+	if err := e.each(u.statements, e.certain); err != nil {
 		return err
 	}
+	if err := e.store(); err != nil {
+		return err
+	}
+	e.found.left = nil
 	e.rows += u.applied.Rows
 	if !u.last {
 		return nil
@@ -146,13 +181,14 @@ func (e *executor) apply(u *unit, begun bool) error {
 		return fmt.Errorf("commit: %w", mysql.Explain(err))
 	}
 	e.applier.count(applied)
+	e.applier.tell(e.found)
 	return nil
 }
 
-func (e *executor) each(statements []statement) error {
+func (e *executor) each(statements []statement, execute func(*statement) error) error {
 	for i := range statements {
 		s := &statements[i]
-		if err := e.execute(s); err != nil {
+		if err := execute(s); err != nil {
 			if contended(err) {
 				s.table.contended.Store(true)
 			}
@@ -185,7 +221,7 @@ func (e *executor) execute(s *statement) error {
 }
 
 func (e *executor) write(s *statement) error {
-	r, err := e.conn.Execute(string(s.text))
+	r, err := e.conn.Run(s.text)
 	if err != nil {
 		return fmt.Errorf("%s rows of table %s: %w", s.what, s.table, mysql.Explain(err))
 	}
@@ -195,7 +231,7 @@ func (e *executor) write(s *statement) error {
 		}
 	}
 	if s.want >= 0 && int64(r.AffectedRows) != s.want {
-		return e.mismatch(s)
+		return errMissing
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/pace"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
 )
@@ -47,9 +50,7 @@ func withServers(m *testing.M) (int, error) {
 			return 0, err
 		}
 		defer func() { _ = os.RemoveAll(dir) }() // the machine cleans its temporary files itself
-		if *server, err = mariadb.Start(ctx, mariadb.Options{Dir: dir, ServerID: uint32(i + 1), Args: []string{
-			"--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--innodb-buffer-pool-size=256M",
-		}}); err != nil {
+		if *server, err = mariadb.Start(ctx, mysqltest.Options(dir, uint32(i+1))); err != nil {
 			return 0, err
 		}
 		defer func() { _ = (*server).Kill() }()
@@ -69,6 +70,9 @@ func connect(t testing.TB, s *mariadb.Server) *mysql.Conn {
 	return c
 }
 
+// patience bounds a run on a machine that is busy with other things; none that succeeds waits for it.
+const patience = 5 * time.Minute
+
 // job is a replication of one schema from where the source was when the job was made.
 type job struct {
 	schema   string
@@ -79,9 +83,14 @@ type job struct {
 	handover *progress.Handover
 	merge    int
 	workers  int
+	history  int
+	policy   apply.Policy
+	pace     *pace.Pace
+	group    int64 // with a time-out of a minute
 	queue    int64
 	events   []string
 	logger   *zap.Logger
+	via      *mysql.Config // how the applier reaches the target; nil for the direct way
 }
 
 func newJob(t testing.TB, schema string) *job {
@@ -108,11 +117,11 @@ func (j *job) claim(t testing.TB) {
 	}
 }
 
-// at executes statements with the schema as the default one.
+// at executes statements, Spelled for the server.
 func (j *job) at(t testing.TB, c *mysql.Conn, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
-		_, err := c.Execute(s)
+		_, err := c.Execute(mysqltest.Spelled(c, s))
 		require.NoError(t, err, s)
 	}
 }
@@ -147,16 +156,21 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 	require.NoError(t, err)
 	until, err := mysql.ParsePoint(j.source.Flavor, end)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	stream, err := binlog.Open(ctx, binlog.Config{
 		Source: config(source), Flavor: j.source.Flavor, Start: j.start, Selection: selection, QueueBytes: j.queue, Logger: zap.NewNop(),
 	})
 	require.NoError(t, err)
 	defer stream.Close()
+	to := config(target)
+	if j.via != nil {
+		to = *j.via
+	}
 	a := apply.New(apply.Config{
-		Target: config(target), Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection,
-		Handover: j.handover, Merge: j.merge, Workers: j.workers, Logger: j.logger,
+		Target: to, Job: j.schema, Epoch: j.epoch, Flavor: j.source.Flavor, Start: j.start, Mapping: selection,
+		Handover: j.handover, Merge: j.merge, GroupBytes: j.group, GroupTimeout: time.Minute, Workers: j.workers, History: j.history,
+		Pace: j.pace, Conflicts: j.policy, Logger: j.logger,
 		Event: func(kind, message string) { j.events = append(j.events, kind+": "+message) },
 	})
 	failed := make(chan error, 1)
@@ -166,8 +180,7 @@ func (j *job) run(t testing.TB) (apply.Stats, error) {
 	for {
 		select {
 		case err := <-failed:
-			require.NoError(t, stream.Err())
-			return a.Stats(), err
+			return a.Stats(), cmp.Or(stream.Err(), err)
 		case <-tick.C:
 			at, err := mysql.ParsePoint(j.source.Flavor, a.Stats().Position)
 			require.NoError(t, err)
@@ -203,11 +216,7 @@ func (j *job) tables(t testing.TB, c *mysql.Conn) map[string]string {
 	require.NoError(t, err)
 	out := map[string]string{}
 	for _, table := range tables {
-		r, err := c.Execute("CHECKSUM TABLE " + mysql.QuoteTable(table.Schema, table.Name))
-		require.NoError(t, err)
-		sum, err := r.GetString(0, 1)
-		require.NoError(t, err)
-		out[table.Name] = sum
+		out[table.Name] = mysqltest.Checksum(t, c, table.Schema, table.Name)
 	}
 	return out
 }

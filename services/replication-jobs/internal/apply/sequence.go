@@ -50,6 +50,11 @@ func (q *sequence) each(images []binlog.Image, n int, write func(*statement, []b
 		if err := write(&s, images[i:i+n]); err != nil {
 			return err
 		}
+		c := &change{first: images[i].Values}
+		if n == 2 {
+			c.after = images[i+1].Values
+		}
+		q.keep(&s, []*change{c})
 		q.statements = append(q.statements, s)
 	}
 	return nil
@@ -107,13 +112,23 @@ func (q *sequence) where(s *statement, row []any) error {
 		}
 		first = false
 		s.text = append(append(s.text, c.comparable()...), "<=>"...)
+		before, after := c.cast()
 		var err error
-		if s.text, err = c.appendValue(s.text, row[i], q.types[i]); err != nil {
+		if s.text, err = c.appendValue(append(s.text, before...), row[i], q.types[i]); err != nil {
 			return q.table.explain(err)
 		}
+		s.text = append(s.text, after...)
 	}
 	s.text = append(s.text, " LIMIT 1"...)
 	return nil
+}
+
+// cast is what stands around a literal that is compared with the column: MySQL takes text for a JSON string, not for a document.
+func (c *column) cast() (before, after string) {
+	if c.DataType == "json" {
+		return "CAST(", " AS JSON)"
+	}
+	return "", ""
 }
 
 // comparable is the expression that compares exactly with a literal of the column's.

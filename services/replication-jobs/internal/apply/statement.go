@@ -23,6 +23,9 @@ type statement struct {
 	want int64
 	// keys are conditions, one for each row that must exist; they serve to name the missing one.
 	keys []string
+	// changes are those that the statement makes, of a table that resolves and if want is set; types are the source's column types.
+	changes []*change
+	types   []byte
 	// cascades is set when the statement must carry on to the tables that refer to its own.
 	cascades bool
 	// emptyEnum is set when a value is the empty one of an ENUM, which the server warns about.
@@ -125,6 +128,7 @@ func (w *writer) inserts(verb string, rows []*change, suffix string, perRow int6
 		s.text = append(s.text, suffix...)
 		if perRow > 0 {
 			s.want = perRow * int64(n)
+			w.keep(&s, rows[:n])
 		}
 		w.statements = append(w.statements, s)
 		rows = rows[n:]
@@ -147,11 +151,19 @@ func (w *writer) deletes(rows []*change, strict bool) error {
 		}
 		if strict {
 			s.want = int64(n)
+			w.keep(&s, rows[:n])
 		}
 		w.statements = append(w.statements, s)
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// keep lets a statement know its changes.
+func (w *writer) keep(s *statement, rows []*change) {
+	if w.table.resolves {
+		s.changes, s.types = rows, w.types
+	}
 }
 
 // keys appends the condition that the rows fulfil.

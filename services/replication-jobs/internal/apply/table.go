@@ -2,7 +2,6 @@ package apply
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
@@ -29,6 +27,8 @@ type table struct {
 	cascades bool
 	// triggers is set when a change of a row may do more than that.
 	triggers bool
+	// resolves is set when statements keep the changes that they make, so that those that do not fit can be told from the others.
+	resolves bool
 	// contended is set once sessions have met at the table's locks though they changed different rows.
 	contended atomic.Bool
 
@@ -49,115 +49,6 @@ type column struct {
 	length int
 }
 
-// catalog holds the tables seen so far, by their names at the source. It has to be reset after each DDL statement.
-type catalog struct {
-	target  mysql.Config
-	mapping *mapping.Mapping
-	// register knows the columns of the source where the target has only some.
-	register *mapping.Register
-	conn     *mysql.Conn
-	tables   map[ddl.Name]*table
-}
-
-func newCatalog(target mysql.Config, m *mapping.Mapping, r *mapping.Register) *catalog {
-	return &catalog{target: target, mapping: m, register: r, tables: map[ddl.Name]*table{}}
-}
-
-func (c *catalog) close() {
-	if c.conn != nil {
-		_ = c.conn.Close()
-		c.conn = nil
-	}
-}
-
-// reset forgets the definitions, and the session, which might idle until the server closes it.
-func (c *catalog) reset() {
-	c.close()
-	clear(c.tables)
-}
-
-// table returns the target's table for rows of the log.
-func (c *catalog) table(ctx context.Context, rows *binlog.Rows) (*table, error) {
-	name := ddl.Name{Schema: rows.Schema, Table: rows.Table}
-	t := c.tables[name]
-	if t == nil {
-		there, err := c.mapping.Target(name)
-		if err != nil {
-			return nil, err
-		}
-		if t, err = c.load(ctx, there.Schema, there.Table); err != nil {
-			return nil, err
-		}
-		if t.rows, err = c.mapping.Rows(name, c.sourceColumns(name, t)); err != nil {
-			return nil, err
-		}
-		if err := t.rows.CheckTarget(t.Columns); err != nil {
-			return nil, err
-		}
-		c.tables[name] = t
-	}
-	types, err := t.rows.Types(rows.ColumnTypes)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.fits(types); err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
-// sourceColumns are the columns that a table has at the source. Where the target has them all its definition tells; where it has some, only
-// the names of the others are known.
-func (c *catalog) sourceColumns(name ddl.Name, t *table) []mysql.Column {
-	all := c.register.Columns(name)
-	if all == nil {
-		return t.Columns
-	}
-	out := make([]mysql.Column, len(all))
-	for i, column := range all {
-		out[i].Name = column
-		if at := t.Column(column); at >= 0 {
-			out[i] = t.Columns[at]
-		}
-	}
-	return out
-}
-
-func (c *catalog) load(ctx context.Context, schema, name string) (*table, error) {
-	if c.conn == nil {
-		conn, err := mysql.Connect(ctx, c.target)
-		if err != nil {
-			return nil, err
-		}
-		c.conn = conn
-	}
-	definition, err := mysql.LoadTable(c.conn, schema, name)
-	if err != nil {
-		return nil, err
-	}
-	t := newTable(definition, aliases(c.conn))
-	unique, err := c.count(`SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
-		WHERE table_schema = ? AND table_name = ? AND non_unique = 0`, schema, name)
-	if err != nil {
-		return nil, fmt.Errorf("read the unique keys of %s.%s: %w", schema, name, err)
-	}
-	cascading, err := c.count(`SELECT COUNT(*) FROM information_schema.referential_constraints
-		WHERE unique_constraint_schema = ? AND referenced_table_name = ?
-		AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))`, schema, name)
-	if err != nil {
-		return nil, fmt.Errorf("read the foreign keys that refer to %s.%s: %w", schema, name, err)
-	}
-	triggers, err := c.count(`SELECT COUNT(*) FROM information_schema.triggers
-		WHERE event_object_schema = ? AND event_object_table = ?`, schema, name)
-	if err != nil {
-		return nil, fmt.Errorf("read the triggers of %s.%s: %w", schema, name, err)
-	}
-	t.triggers = triggers > 0
-	t.upserts = len(t.key) > 0 && unique == 1
-	t.cascades = cascading > 0
-	return t, nil
-}
-
 // independent reports whether a change of one row has nothing to do with other rows, so that sessions can change different ones in any order.
 func (t *table) independent() bool {
 	return t.upserts && !t.cascades && !t.triggers && t.Engine == "InnoDB" && !t.contended.Load()
@@ -169,23 +60,6 @@ func (t *table) exact() bool {
 		c := t.columns[i]
 		return c.Charset != "" || c.DataType == "float" || c.DataType == "double"
 	})
-}
-
-func (c *catalog) count(query, schema, name string) (int64, error) {
-	r, err := c.conn.Execute(query, schema, name)
-	if err != nil {
-		return 0, err
-	}
-	return r.GetInt(0, 0)
-}
-
-// aliases reports whether the server names new rows by an alias, since MySQL 8.0.19, where VALUES() draws a warning for each use.
-func aliases(conn *mysql.Conn) bool {
-	if conn.Flavor.Name() != gomysql.MySQLFlavor {
-		return false
-	}
-	order, err := conn.CompareServerVersion("8.0.19")
-	return err == nil && order >= 0
 }
 
 func newTable(definition *mysql.Table, alias bool) *table {

@@ -16,6 +16,8 @@ type unit struct {
 	applied    progress.Applied
 	// first and last say whether the target transaction begins and ends with the unit.
 	first, last bool
+	// large is set for a transaction that is marked at its beginning.
+	large bool
 	// touched are the keys of the rows that the unit changes in tables of independent rows. An alone unit changes more than they tell.
 	touched map[*table]map[string]*change
 	alone   bool

@@ -3,6 +3,7 @@ package binlog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/origin"
 )
 
 // ErrXA is returned for XA transactions, which end at another place of the log than their changes.
@@ -19,6 +21,9 @@ var ErrXA = errors.New("the source runs XA transactions, which are not replicate
 
 // ErrIncident is returned when the source itself says that its log has a gap.
 var ErrIncident = errors.New("the source reports an incident: its binary log is incomplete; create the job anew")
+
+// ErrLateOrigin is returned for a large transaction that turns out to come from the target when parts of it are on their way back already.
+var ErrLateOrigin = errors.New("a large transaction tells too late that it came from the job's target")
 
 // ErrRolledBack is returned for a transaction in parts that the source rolled back after writing it to its log.
 var ErrRolledBack = errors.New("the source rolled back a large transaction after logging it")
@@ -38,7 +43,8 @@ type assembler struct {
 	announced bool         // the statement that follows has no effect
 	checksum  int          // length of the checksum at the end of each event
 	headers   map[*replication.RowsEvent]*Rows
-	shapes    shapes // nil unless metadata is read
+	shapes    shapes   // nil unless metadata is read
+	leaveOut  []string // see Config
 }
 
 func newAssembler(selection ddl.Selection, partBytes int64, emit func(*Transaction) error) *assembler {
@@ -51,6 +57,13 @@ func (a *assembler) keep(event *replication.RowsEvent, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if len(a.leaveOut) > 0 && origin.Recorded(rows.Schema, rows.Table) {
+		if err := rows.readOrigin(); err != nil {
+			return err
+		}
+		a.headers[event] = rows
+		return nil
+	}
 	if a.selection.Table(rows.Schema, rows.Table) {
 		if rows.Kind == 0 {
 			return fmt.Errorf("table %s.%s: %w", rows.Schema, rows.Table, errPartial)
@@ -58,6 +71,9 @@ func (a *assembler) keep(event *replication.RowsEvent, data []byte) error {
 		if a.shapes != nil {
 			if rows.Shape, err = a.shapes.of(event.Table); err != nil {
 				return err
+			}
+			if !rows.Shape.unsigned() {
+				event.Table = signed(event.Table)
 			}
 		}
 		a.headers[event] = rows
@@ -118,20 +134,28 @@ func (a *assembler) begin(gtid string, open bool) {
 }
 
 func (a *assembler) beginMySQL(event *replication.GTIDEvent) error {
-	if event.GNO == 0 { // anonymous
-		a.begin("", false)
-		return nil
+	gtid, err := gtidText(event)
+	if err != nil {
+		return err
+	}
+	a.begin(gtid, false)
+	return nil
+}
+
+// gtidText is the GTID of an event of MySQL, "" of an anonymous one.
+func gtidText(event *replication.GTIDEvent) (string, error) {
+	if event.GNO == 0 {
+		return "", nil
 	}
 	id, err := uuid.FromBytes(event.SID)
 	if err != nil {
-		return fmt.Errorf("read the server id of a GTID: %w", err)
+		return "", fmt.Errorf("read the server id of a GTID: %w", err)
 	}
 	gtid := id.String()
 	if tag := event.Tag.String(); tag != "" {
 		gtid += ":" + tag
 	}
-	a.begin(gtid+":"+strconv.FormatInt(event.GNO, 10), false)
-	return nil
+	return gtid + ":" + strconv.FormatInt(event.GNO, 10), nil
 }
 
 // transaction is the one under way; a server without GTID events begins one implicitly.
@@ -149,6 +173,9 @@ func (a *assembler) change(e *replication.BinlogEvent, event *replication.RowsEv
 		return nil
 	}
 	t := a.transaction()
+	if t.Returned || rows.origin != nil {
+		return a.mark(rows)
+	}
 	size := int64(e.Header.EventSize)
 	if len(t.Changes) > 0 && t.Bytes+size > a.partBytes {
 		if err := a.flush(e); err != nil {
@@ -159,6 +186,19 @@ func (a *assembler) change(e *replication.BinlogEvent, event *replication.RowsEv
 	rows.Offset = e.Header.LogPos - e.Header.EventSize
 	t.Changes = append(t.Changes, rows)
 	t.Bytes += size
+	return nil
+}
+
+// mark leaves out a transaction that a job has brought from the server that the changes go to.
+func (a *assembler) mark(rows *Rows) error {
+	t := a.part
+	if t.Returned || !slices.Contains(a.leaveOut, *rows.origin) {
+		return nil
+	}
+	if !t.First {
+		return ErrLateOrigin
+	}
+	t.Returned, t.Changes = true, nil
 	return nil
 }
 
@@ -209,6 +249,10 @@ func (a *assembler) query(e *replication.BinlogEvent, event *replication.QueryEv
 	if a.announced {
 		return a.commit(e)
 	}
+	if origin.Marked(text, a.leaveOut) {
+		a.transaction().Returned = true
+		return a.commit(e)
+	}
 	return a.define(e, event)
 }
 
@@ -225,6 +269,7 @@ func (a *assembler) rollback(e *replication.BinlogEvent, text string) error {
 // define handles a statement. It is a transaction of its own, or the CREATE TABLE at the head of the rows that fill the table.
 func (a *assembler) define(e *replication.BinlogEvent, event *replication.QueryEvent) error {
 	session := parseSession(string(event.Schema), event.StatusVars)
+	session.Time = time.Unix(int64(e.Header.Timestamp), session.microseconds*int64(time.Microsecond))
 	text, err := session.unicode(event.Query)
 	if err != nil {
 		return fmt.Errorf("statement at %s: %w", a.position(e), err)

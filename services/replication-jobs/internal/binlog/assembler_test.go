@@ -130,6 +130,38 @@ func TestTransactionInParts(t *testing.T) {
 	require.Equal(t, 8, rows)
 }
 
+func TestWhatCameFromTheTarget(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, 600)
+	l.assembler.leaveOut = []string{"me", "also-me"}
+	record := func(name string) *replication.RowsEvent {
+		e := &replication.RowsEvent{}
+		l.assembler.headers[e] = &Rows{Schema: "opsdeck", Table: "replication_job", Kind: Update, origin: &name}
+		return e
+	}
+	l.write(mariadbGTID(1, 0), l.rows("a"), record("me"), &replication.XIDEvent{})
+	l.write(mariadbGTID(2, 0), record("also-me"))
+	for range 8 {
+		l.write(l.rows("a"))
+	}
+	l.write(record("me"), &replication.XIDEvent{})
+	l.write(mariadbGTID(3, 0), l.rows("a"), record("another"), &replication.XIDEvent{})
+	l.write(mariadbGTID(4, 1), query("/* opsdeck-origin me */ ALTER TABLE t ADD c INT"))
+	l.write(mariadbGTID(5, 1), query("/* opsdeck-origin another */ ALTER TABLE t ADD c INT"))
+	require.Len(t, l.out, 5)
+	for i, want := range []bool{true, true, false, true, false} {
+		tx := l.out[i]
+		require.Equal(t, want, tx.Returned, i)
+		require.True(t, tx.First && tx.Last, i)
+		require.Equal(t, want, len(tx.Changes) == 0 && tx.Definition == nil, i)
+	}
+	l.write(mariadbGTID(6, 0))
+	for range 8 {
+		l.write(l.rows("a"))
+	}
+	require.ErrorIs(t, l.try(record("me")), ErrLateOrigin)
+}
+
 func TestTableFilledByItsDefinition(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, 1<<20)
@@ -176,13 +208,19 @@ func TestSession(t *testing.T) {
 		0, 0, 0, 0, 4, // flags2
 		1, 4, 0, 0x20, 0, 0, 0, 0, 0, // sql_mode: ANSI_QUOTES, STRICT_TRANS_TABLES
 		6, 3, 's', 't', 'd', // catalog
+		131, 2, 45, 0, 0, 9, 33, 0, 1, 9, // default collations of two character sets, before what counts
 		4, 28, 0, 28, 0, 8, 0, // gbk, gbk, latin1
 		5, 6, 'S', 'Y', 'S', 'T', 'E', 'M',
-		12, 1, 'x', 0, // updated databases: unknown here, ends the scan
+		7, 1, 0, 8, 8, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, // locale, the schema's collation, tables of an update, what was written
+		11, 1, 'u', 2, 'h', 'h', // the user on whose behalf it ran
+		12, 2, 'x', 0, 'y', 'y', 0, // updated schemas
+		128, 0x40, 0xe2, 0x01, // microseconds
+		200, 13, 1, 1, 1, // unknown here, ends the scan
 	}
 	s := parseSession("x", vars)
 	require.Equal(t, Session{
 		Schema: "x", SQLMode: 0x200004, HasSQLMode: true, HasCharset: true, ClientCharset: 28, ConnectionCollation: 28, ServerCollation: 8, TimeZone: "SYSTEM",
+		microseconds: 123456,
 	}, s)
 	require.True(t, s.ANSIQuotes())
 }
@@ -191,6 +229,10 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 4, 1, 4, 0, 0x20, 0, 0, 0, 0, 0, 4, 28, 0, 28, 0, 8, 0})
 	f.Add([]byte{2, 3, 's', 't', 'd', 0, 5, 200})
 	f.Add([]byte{1, 1})
+	f.Add([]byte{131, 255, 45, 0})
+	f.Add([]byte{11, 1, 'u', 9, 'h'})
+	f.Add([]byte{12, 2, 'x', 0, 'y'})
+	f.Add([]byte{12, 254, 13, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, vars []byte) {
 		if s := parseSession("x", vars); s.Schema != "x" {
 			t.Fatal("the schema is not part of the variables")

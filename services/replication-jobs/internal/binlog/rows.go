@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/origin"
 )
 
 // Kind says what a rows event does.
@@ -34,6 +36,8 @@ type Rows struct {
 	Offset uint32
 	// IgnoresForeignKeys is set when the source's session had foreign_key_checks off.
 	IgnoresForeignKeys bool
+
+	origin *string // of a job's record: the name in it
 
 	event *replication.RowsEvent
 	body  int // offset of the rows in data
@@ -92,6 +96,20 @@ func (r *Rows) Decode() {
 	}
 }
 
+// readOrigin reads the name in the last row.
+func (r *Rows) readOrigin() error {
+	images, err := r.Images()
+	if err != nil {
+		return err
+	}
+	var name string
+	if len(images) > 0 {
+		name = origin.OfRow(r.Table, images[len(images)-1].Values)
+	}
+	r.origin = &name
+	return nil
+}
+
 // Images returns the rows, decoded unless they are already; those of an update alternate between before and after. It may be called once:
 // the rows are not kept.
 func (r *Rows) Images() ([]Image, error) {
@@ -107,6 +125,7 @@ func (r *Rows) decode() ([]Image, error) {
 	}
 	images := make([]Image, len(r.event.Rows))
 	for i, values := range r.event.Rows {
+		r.respell(values)
 		images[i] = Image{Values: values, Missing: r.event.SkippedColumns[i]}
 	}
 	if r.Kind == Update && len(images)%2 != 0 {

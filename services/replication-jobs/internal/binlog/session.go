@@ -1,7 +1,9 @@
 package binlog
 
 import (
+	"bytes"
 	"encoding/binary"
+	"time"
 )
 
 // Session is what a query event says of the session that ran the statement.
@@ -16,6 +18,10 @@ type Session struct {
 	ClientCharset, ConnectionCollation, ServerCollation uint16
 	// TimeZone is that of the session, "SYSTEM" for the server's; empty where it did not matter.
 	TimeZone string
+	// Time is when the statement began, which is what it took for the present moment; to the second unless it asked for more.
+	Time time.Time
+
+	microseconds int64
 }
 
 // ansiQuotes is MODE_ANSI_QUOTES of sql_mode.
@@ -24,7 +30,7 @@ const ansiQuotes = 4
 // ANSIQuotes reports whether double quotes enclose identifiers.
 func (s Session) ANSIQuotes() bool { return s.SQLMode&ansiQuotes != 0 }
 
-// The codes of a query event's status variables, in the order in which the servers write them.
+// The codes of a query event's status variables. MariaDB writes the collations, from 11.2 on, before the character sets; else the order is this.
 const (
 	statusFlags2         = 0
 	statusSQLMode        = 1
@@ -33,9 +39,20 @@ const (
 	statusCharset        = 4
 	statusTimeZone       = 5
 	statusCatalogNZ      = 6
+	statusLocale         = 7
+	statusCharsetDB      = 8
+	statusTableMap       = 9
+	statusDataWritten    = 10
+	statusInvoker        = 11
+	statusSchemas        = 12
+	statusMicroseconds   = 13
+	statusMariaDBMicro   = 128
+	statusCollations     = 131
 	statusCharsetLength  = 6
 	statusSQLModeLength  = 8
 	statusAutoIncrLength = 4
+	// tooManySchemas says that the names of the schemas are left out.
+	tooManySchemas = 254
 )
 
 // parseSession reads the variables that matter. They come first; the scan ends at the first code that it does not know, as the
@@ -58,6 +75,8 @@ func parseSession(schema string, vars []byte) Session {
 			s.HasCharset = true
 		case statusTimeZone:
 			s.TimeZone = string(rest[1:n])
+		case statusMicroseconds, statusMariaDBMicro:
+			s.microseconds = int64(rest[0]) | int64(rest[1])<<8 | int64(rest[2])<<16
 		}
 		vars = rest[n:]
 	}
@@ -83,6 +102,47 @@ func statusLength(code byte, rest []byte) int {
 		if len(rest) > 0 {
 			return 2 + int(rest[0]) // closed by a zero byte
 		}
+	case statusLocale, statusCharsetDB:
+		return 2
+	case statusMicroseconds, statusMariaDBMicro:
+		return 3
+	case statusDataWritten:
+		return 4
+	case statusTableMap:
+		return 8
+	case statusCollations:
+		if len(rest) > 0 {
+			return 1 + 4*int(rest[0]) // pairs of a character set and its default collation
+		}
+	case statusInvoker:
+		return invokerLength(rest)
+	case statusSchemas:
+		return schemasLength(rest)
 	}
 	return -1
+}
+
+// invokerLength is that of a user and a host, each behind its length.
+func invokerLength(rest []byte) int {
+	if len(rest) == 0 || 1+int(rest[0]) >= len(rest) {
+		return -1
+	}
+	user := 1 + int(rest[0])
+	return user + 1 + int(rest[user])
+}
+
+// schemasLength is that of a number and as many names, each closed by a zero byte.
+func schemasLength(rest []byte) int {
+	if len(rest) == 0 {
+		return -1
+	}
+	n := 1
+	for names := rest[0]; names > 0 && names < tooManySchemas; names-- {
+		end := bytes.IndexByte(rest[n:], 0)
+		if end < 0 {
+			return -1
+		}
+		n += end + 1
+	}
+	return n
 }

@@ -91,6 +91,18 @@ func newShape(e *replication.TableMapEvent) (*Shape, error) {
 	return shape, nil
 }
 
+// unsigned reports whether a column is.
+func (s *Shape) unsigned() bool {
+	return slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Unsigned })
+}
+
+// signed is the event without what tells unsigned columns from others: the decoder makes a map of that for every row.
+func signed(e *replication.TableMapEvent) *replication.TableMapEvent {
+	out := *e
+	out.SignednessBitmap = nil
+	return &out
+}
+
 // alike reports whether two events describe the same definition.
 func alike(a, b *replication.TableMapEvent) bool {
 	return bytes.Equal(a.ColumnType, b.ColumnType) && slices.Equal(a.ColumnMeta, b.ColumnMeta) && bytes.Equal(a.NullBitmap, b.NullBitmap) &&

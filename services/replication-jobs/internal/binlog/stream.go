@@ -2,18 +2,12 @@ package binlog
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
-	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 	"go.uber.org/zap"
 
@@ -22,27 +16,30 @@ import (
 )
 
 const (
-	defaultQueueBytes        = 64 << 20
+	defaultQueueBytes        = 32 << 20
 	defaultQueueTransactions = 4096
 	// partsPerQueue is how many parts of a large transaction fit into the queue, so that one can be read while another is applied.
 	partsPerQueue = 4
-	heartbeat     = 2 * time.Second
-	silence       = 30 * time.Second
-	// sourcePatience is how long the source waits for a slow reader before it hangs up, in seconds.
-	sourcePatience = 3600
 )
 
-// errClosed is what the parser's goroutine gets when the stream ends on our side.
-var errClosed = errors.New("the stream is closed")
+// Events is a binary log that is kept elsewhere than at its source.
+type Events interface {
+	// Read calls take with each event, as the bytes that a Download has brought, until ctx ends, take fails or nothing more will come.
+	Read(ctx context.Context, take func(raw []byte) error) error
+}
 
 // Config says what to read.
 type Config struct {
 	Source mysql.Config
 	Flavor mysql.Flavor
 	// Start is the position to start behind: its GTIDSet, or where that is empty its file and offset.
-	Start     mysql.Position
+	Start mysql.Position
+	// Events is read instead of the source, from Start on; nil to read the source.
+	Events    Events
 	Selection ddl.Selection
-	// QueueBytes and QueueTransactions bound what is read ahead; 0 means 64 MiB and 4096.
+	// LeaveOut are names of the server that the changes go to (see package origin): what other jobs have brought from there does not go back.
+	LeaveOut []string
+	// QueueBytes and QueueTransactions bound what is read ahead; 0 means 32 MiB and 4096.
 	QueueBytes        int64
 	QueueTransactions int
 	// Metadata asks for the shapes of tables, which the source logs with binlog_row_metadata=FULL; an event without is an error.
@@ -57,13 +54,11 @@ type Stats struct {
 	QueueBytes, QueueTransactions int64
 	// Position is the end of the last transaction that was read, without its GTID set.
 	Position mysql.Position
-	// Heard is when the source sent the last event or heartbeat.
-	Heard time.Time
 }
 
-// Stream is a running download of a binary log.
+// Stream is a binary log as transactions.
 type Stream struct {
-	syncer    *replication.BinlogSyncer
+	parser    *replication.BinlogParser
 	assembler *assembler
 	out       chan *Transaction
 	budget    *budget
@@ -71,20 +66,12 @@ type Stream struct {
 	cancel    context.CancelCauseFunc
 	finished  sync.WaitGroup
 
-	transactions, events, bytes, heard atomic.Int64
-	position                           atomic.Pointer[mysql.Position]
+	transactions, events, bytes atomic.Int64
+	position                    atomic.Pointer[mysql.Position]
 }
 
-// Open starts reading. The stream ends with ctx, with Close, or with the first error, which Err returns. It does not connect again
-// by itself: whoever opens it knows from where.
+// Open starts reading. The stream ends with ctx, with Close, or with the first error, which Err returns.
 func Open(ctx context.Context, cfg Config) (*Stream, error) {
-	id, err := serverID()
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Source, err = cfg.Source.Settled(ctx); err != nil {
-		return nil, err
-	}
 	if cfg.QueueBytes <= 0 {
 		cfg.QueueBytes = defaultQueueBytes
 	}
@@ -93,123 +80,64 @@ func Open(ctx context.Context, cfg Config) (*Stream, error) {
 	}
 	s := &Stream{out: make(chan *Transaction, cfg.QueueTransactions), budget: newBudget(cfg.QueueBytes)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	context.AfterFunc(s.ctx, s.budget.close)
 	s.assembler = newAssembler(cfg.Selection, max(cfg.QueueBytes/partsPerQueue, 1), s.deliver)
-	s.assembler.file = cfg.Start.File
-	settings, err := s.syncerConfig(cfg, id)
+	s.assembler.file, s.assembler.leaveOut = cfg.Start.File, cfg.LeaveOut
+	if cfg.Metadata {
+		s.assembler.shapes = shapes{}
+	}
+	s.parser = newParser(cfg, s.assembler.keep)
+	if cfg.Events != nil {
+		s.finished.Go(func() { s.end(explain(cfg.Events.Read(s.ctx, s.take))) })
+		return s, nil
+	}
+	download, err := StartDownload(s.ctx, Origin{cfg.Source, cfg.Flavor, cfg.Start}, s.take, cfg.Logger)
 	if err != nil {
 		s.cancel(errClosed)
 		return nil, err
 	}
-	if cfg.Metadata {
-		s.assembler.shapes = shapes{}
-		settings.TableMapOptionalMetaDecodeFunc = nil
-	}
-	s.syncer = replication.NewBinlogSyncer(settings)
-	streamer, err := s.start(cfg)
-	if err != nil {
-		s.cancel(errClosed)
-		s.syncer.Close()
-		return nil, fmt.Errorf("read the binary log of %s: %w", cfg.Source.Addr(), explain(err))
-	}
-	cfg.Logger.Info("reading the binary log", zap.String("source", cfg.Source.Addr()), zap.Stringer("from", cfg.Start), zap.Uint32("server_id", id))
-	s.finished.Go(func() { s.watch(streamer) })
+	s.finished.Go(func() { s.end(download.Wait()) })
 	return s, nil
 }
 
-func (s *Stream) syncerConfig(cfg Config, id uint32) (replication.BinlogSyncerConfig, error) {
-	encryption, err := cfg.Source.TLS()
-	return replication.BinlogSyncerConfig{
-		ServerID: id, Flavor: cfg.Flavor.Name(),
-		Host: cfg.Source.Host, Port: cfg.Source.Port, User: cfg.Source.User, Password: cfg.Source.Password,
-		TimestampStringLocation: time.UTC,
-		RenderJSONAsMySQLText:   true,
-		HeartbeatPeriod:         heartbeat,
-		DisableRetrySync:        true, DiscardGTIDSet: true,
-		Option:              patient,
-		Dialer:              s.dial,
-		Logger:              slog.New(slog.DiscardHandler),
-		RowsEventDecodeFunc: s.assembler.keep,
+func newParser(cfg Config, keep func(*replication.RowsEvent, []byte) error) *replication.BinlogParser {
+	p := replication.NewBinlogParser()
+	p.SetFlavor(cfg.Flavor.Name())
+	p.SetTimestampStringLocation(time.UTC)
+	p.SetRenderJSONAsMySQLText(true)
+	p.SetRowsEventDecodeFunc(keep)
+	if !cfg.Metadata {
 		// Of an applier, signs, names and character sets are taken from the target's definition, which every server can tell.
-		TableMapOptionalMetaDecodeFunc: func([]byte) error { return nil },
-		SynchronousEventHandler:        s,
-		EventCacheCount:                1,
-		TLSConfig:                      encryption,
-	}, err
-}
-
-func (s *Stream) start(cfg Config) (*replication.BinlogStreamer, error) {
-	if cfg.Start.GTIDSet == "" && cfg.Start.File != "" {
-		return s.syncer.StartSync(gomysql.Position{Name: cfg.Start.File, Pos: cfg.Start.Offset})
+		p.SetTableMapOptionalMetaDecodeFunc(func([]byte) error { return nil })
 	}
-	set, err := cfg.Flavor.ParseGTIDSet(cfg.Start.GTIDSet)
-	if err != nil {
-		return nil, err
-	}
-	return s.syncer.StartSyncGTID(set)
+	return p
 }
 
-// patient keeps the source from hanging up while the target is slower than the source.
-func patient(c *client.Conn) error {
-	_, err := c.Execute(fmt.Sprintf("SET SESSION net_write_timeout = %d", sourcePatience))
-	return err
-}
-
-// dial refuses new connections once the stream ends: the syncer would open one only to kill its old one, which ends by itself.
-func (s *Stream) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.ctx.Err() != nil {
-		return nil, errClosed
-	}
-	socket, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(s.ctx, func() { _ = socket.Close() })
-	return listener{socket}, nil
-}
-
-// listener is a connection on which something must be heard within the silence that heartbeats allow. The time counts from each
-// read, not from the last event: handling that one may have waited for the target.
-type listener struct{ net.Conn }
-
-// Read reads with a deadline of its own.
-func (l listener) Read(p []byte) (int, error) {
-	if err := l.Conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
-		return 0, err
-	}
-	return l.Conn.Read(p)
-}
-
-// SetReadDeadline does not fail on a closed socket: the syncer would then close its session while its reader still uses it, instead of
-// waiting for the reader to find out.
-func (l listener) SetReadDeadline(t time.Time) error {
-	_ = l.Conn.SetReadDeadline(t)
-	return nil
-}
-
-// serverID is one that no other replica of the source has.
-func serverID() (uint32, error) {
-	var b [4]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return 0, fmt.Errorf("choose a server id: %w", err)
-	}
-	return binary.LittleEndian.Uint32(b[:]) | 1<<31, nil
-}
-
-// watch waits for the end and closes the channel then.
-func (s *Stream) watch(streamer *replication.BinlogStreamer) {
-	_, err := streamer.GetEvent(s.ctx) // events go to HandleEvent; only an error can come
-	s.cancel(explain(err))
-	s.budget.close()
-	s.syncer.Close()
+// end closes the channel when nothing more comes.
+func (s *Stream) end(err error) {
+	s.cancel(err)
 	close(s.out)
 }
 
-// HandleEvent is called by the syncer for each event, in the goroutine that reads the network.
-func (s *Stream) HandleEvent(e *replication.BinlogEvent) error {
+// take handles one event as bytes.
+func (s *Stream) take(raw []byte) error {
+	e, err := s.parse(raw)
+	if err != nil {
+		return err
+	}
 	s.events.Add(1)
 	s.bytes.Add(int64(e.Header.EventSize))
-	s.heard.Store(time.Now().UnixNano())
 	return s.assembler.handle(e)
+}
+
+// parse reads an event; one at which the parser panics is the end of this stream, and not of the whole process.
+func (s *Stream) parse(raw []byte) (e *replication.BinlogEvent, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("an event of the binary log cannot be read: %v", p)
+		}
+	}()
+	return s.parser.Parse(raw)
 }
 
 func (s *Stream) deliver(t *Transaction) error {
@@ -243,7 +171,6 @@ func (s *Stream) Err() error {
 // Close ends the stream and waits until nothing of it runs.
 func (s *Stream) Close() {
 	s.cancel(errClosed)
-	s.budget.close()
 	s.finished.Wait()
 }
 
@@ -252,7 +179,6 @@ func (s *Stream) Stats() Stats {
 	st := Stats{
 		Transactions: s.transactions.Load(), Events: s.events.Load(), Bytes: s.bytes.Load(),
 		QueueBytes: s.budget.held(), QueueTransactions: int64(len(s.out)),
-		Heard: time.Unix(0, s.heard.Load()),
 	}
 	if p := s.position.Load(); p != nil {
 		st.Position = *p

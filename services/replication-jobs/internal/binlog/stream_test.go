@@ -25,7 +25,7 @@ func next(t *testing.T, s *binlog.Stream) *binlog.Transaction {
 	case tx, open := <-s.Transactions():
 		require.True(t, open, "the stream ended: %v", s.Err())
 		return tx
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		require.Fail(t, "nothing came")
 		return nil
 	}

@@ -19,6 +19,8 @@ type Transaction struct {
 	Timestamp time.Time
 	// ServerID is that of the server that executed the transaction first, Thread its session there; 0 where the log does not tell.
 	ServerID, Thread uint32
+	// Returned is set for a transaction that came from a server of Config.LeaveOut: it has neither Changes nor a Definition.
+	Returned bool
 	// Changes are the changes of selected tables in order; a transaction may have none.
 	Changes []*Rows
 	// Definition is set instead of Changes when the part is a DDL statement.

@@ -56,7 +56,59 @@ func (s Statement) write(node ast.Node) (string, error) {
 	if err := node.Restore(format.NewRestoreCtx(flags, &b)); err != nil {
 		return "", fmt.Errorf("%w (%w)", ErrUnknown, err)
 	}
-	return b.String(), nil
+	return dropConstraint(b.String()), nil
+}
+
+// dropConstraint writes what drops a constraint in the words of both families: MariaDB does not know DROP CHECK, as which the tree takes both.
+func dropConstraint(text string) string {
+	tokens := scan(text, false)
+	for i := len(tokens) - 1; i > 0; i-- {
+		if tokens[i].is("CHECK") && tokens[i-1].is("DROP") {
+			text = text[:tokens[i].start] + "CONSTRAINT" + text[tokens[i].end:]
+		}
+	}
+	return text
+}
+
+// WithoutMissing leaves out of an ALTER TABLE what drops, renames or hides keys and constraints that has denies; it is Ignored if nothing is left.
+func (s Statement) WithoutMissing(has func(name string) bool) (Statement, error) {
+	node, err := tree(s.Text, s.session)
+	if err != nil {
+		return s, err
+	}
+	alter, ok := node.(*ast.AlterTableStmt)
+	if !ok {
+		return s, nil
+	}
+	all := len(alter.Specs)
+	alter.Specs = slices.DeleteFunc(alter.Specs, func(spec *ast.AlterTableSpec) bool {
+		name, names := keyOf(spec)
+		return names && !has(name)
+	})
+	switch len(alter.Specs) {
+	case all:
+		return s, nil
+	case 0:
+		s.Kind = Ignored
+		return s, nil
+	}
+	s.Text, err = s.write(alter)
+	return s, err
+}
+
+// keyOf is the key or constraint that a part of an ALTER TABLE needs, if it is one that needs any.
+func keyOf(spec *ast.AlterTableSpec) (name string, names bool) {
+	switch spec.Tp {
+	case ast.AlterTableDropIndex, ast.AlterTableDropForeignKey:
+		return spec.Name, true
+	case ast.AlterTableDropCheck:
+		return spec.Constraint.Name, true
+	case ast.AlterTableRenameIndex:
+		return spec.FromKey.O, true
+	case ast.AlterTableIndexInvisible:
+		return spec.IndexName.O, true
+	}
+	return "", false
 }
 
 // alteration follows the columns of a table through the parts of an ALTER TABLE.
@@ -92,7 +144,7 @@ func (a *alteration) apply(spec *ast.AlterTableSpec) (bool, error) {
 	case ast.AlterTableAlterColumn:
 		return a.keeps(spec.NewColumns[0].Name.Name.O), nil
 	case ast.AlterTableOption, ast.AlterTableDropPrimaryKey, ast.AlterTableDropIndex, ast.AlterTableDropForeignKey, ast.AlterTableRenameTable,
-		ast.AlterTableRenameIndex, ast.AlterTableEnableKeys, ast.AlterTableDisableKeys, ast.AlterTableForce, ast.AlterTableLock, ast.AlterTableAlgorithm:
+		ast.AlterTableDropCheck, ast.AlterTableRenameIndex, ast.AlterTableIndexInvisible, ast.AlterTableEnableKeys, ast.AlterTableDisableKeys, ast.AlterTableForce, ast.AlterTableLock, ast.AlterTableAlgorithm:
 		return true, nil
 	}
 	return false, fmt.Errorf("%w of a table of which only some columns are replicated", ErrUnknown)

@@ -239,8 +239,31 @@ func (p *parser) definition() error {
 			continue
 		}
 		if what, ok := objects[strings.ToUpper(t.text)]; ok {
+			p.objects(what)
 			return p.ignore(what)
 		}
 	}
 	return ErrUnknown
+}
+
+// objects reads the names of what lives in a schema. Loadable functions do not, and have none: they are left without a name.
+func (p *parser) objects(what string) {
+	switch what {
+	case "view", "trigger", "procedure", "function", "event", "package":
+	default:
+		return
+	}
+	p.accept("BODY")
+	p.existence()
+	for {
+		name, err := p.name()
+		if err != nil {
+			return
+		}
+		p.statement.Objects = append(p.statement.Objects, name)
+		if what != "view" || !p.peek().isSign(',') {
+			return
+		}
+		p.at++
+	}
 }

@@ -39,6 +39,28 @@ func TestProjectCreate(t *testing.T) {
 	}
 }
 
+func TestWithoutMissing(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{ // "" when nothing is left
+		"ALTER TABLE t DROP INDEX gone":                                               "",
+		"ALTER TABLE t DROP KEY Kept, COMMENT 'x'":                                    "ALTER TABLE t DROP KEY Kept, COMMENT 'x'",
+		"ALTER TABLE d.t DROP KEY gone, DROP FOREIGN KEY gone, RENAME TO d.u":         "ALTER TABLE `d`.`t` RENAME AS `d`.`u`",
+		"ALTER TABLE t RENAME INDEX gone TO x, DROP CONSTRAINT kept, DROP CHECK gone": "ALTER TABLE `t` DROP CONSTRAINT `kept`",
+		"ALTER TABLE t DROP INDEX gone, ADD INDEX gone (a), DROP PRIMARY KEY":         "ALTER TABLE `t` ADD INDEX `gone`(`a`), DROP PRIMARY KEY",
+		"ALTER TABLE t ALTER INDEX gone INVISIBLE, RENAME KEY kept TO gone":           "ALTER TABLE `t` RENAME INDEX `kept` TO `gone`",
+		"DROP INDEX gone ON t": "DROP INDEX gone ON t",
+	} {
+		s, err := ddl.Parse(text, ddl.Session{Schema: "d"})
+		require.NoError(t, err)
+		left, err := s.WithoutMissing(func(name string) bool { return strings.EqualFold(name, "kept") })
+		require.NoError(t, err, text)
+		require.Equal(t, want == "", left.Kind == ddl.Ignored, text)
+		if want != "" {
+			require.Equal(t, want, left.Text)
+		}
+	}
+}
+
 func TestProjectAlter(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct{ left, columns string }{ // "" when nothing is left

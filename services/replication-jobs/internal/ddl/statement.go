@@ -20,6 +20,8 @@ const (
 	RenameTable
 	CreateIndex
 	DropIndex
+	// DefineObject is what Object.Target makes of a statement about a view, trigger, routine or event.
+	DefineObject
 )
 
 // Name is a table with its schema, resolved against the session's default schema.
@@ -40,11 +42,15 @@ type Rename struct {
 // Statement is one definition statement.
 type Statement struct {
 	Kind Kind
+	// First is executed before Text, "" for nothing.
+	First string
 	// Text is what the source executed.
 	Text string
 	// What names the object of an ignored statement, "view" or "user"; it is empty where there is nothing to miss at the target, as
 	// with maintenance and temporary tables.
 	What string
+	// Objects are the views, triggers, routines or events that an ignored statement names.
+	Objects []Name
 	// Schema is the schema of a database statement.
 	Schema string
 	// Tables are all tables that the statement changes; for renames both names of every pair.
@@ -65,11 +71,14 @@ type Statement struct {
 // IfNotExists reports whether the statement does nothing where its object exists.
 func (s Statement) IfNotExists() bool { return s.ifNotExists }
 
+// IfExists reports whether the statement does nothing where its object does not exist.
+func (s Statement) IfExists() bool { return s.ifExists }
+
 // Repeatable says that executing the statement a second time, directly after the first, has the same result or fails with one of
 // the errors that say it was done already.
 func (s Statement) Repeatable() bool {
 	switch s.Kind {
-	case CreateDatabase, AlterDatabase, DropDatabase, DropTable, TruncateTable:
+	case CreateDatabase, AlterDatabase, DropDatabase, DropTable, TruncateTable, DefineObject:
 		return true
 	case CreateTable:
 		return s.Replaces

@@ -2,6 +2,7 @@ package debezium
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,9 +88,10 @@ func (t *Table) Key(row []any) ([]byte, error) {
 	return append(out, t.keyTail...), nil
 }
 
-// Value returns the message of a change. Before and after are nil where the operation has none.
-func (t *Table) Value(op Op, before, after []any, source Source, now time.Time) ([]byte, error) {
-	out := append(make([]byte, 0, max(t.room, len(t.valueHead))), t.valueHead...)
+// AppendValue appends the message of a change to dst. Before and after are nil where the operation has none.
+func (t *Table) AppendValue(dst []byte, op Op, before, after []any, source Source, now time.Time) ([]byte, error) {
+	start := len(dst)
+	out := append(slices.Grow(dst, max(t.room, len(t.valueHead))), t.valueHead...)
 	out = append(out, `{"before":`...)
 	out, err := t.appendRow(out, before)
 	if err != nil {
@@ -107,7 +109,7 @@ func (t *Table) Value(op Op, before, after []any, source Source, now time.Time) 
 	out = strconv.AppendInt(out, now.UnixMilli(), 10)
 	out = append(out, `,"transaction":null`...)
 	out = append(out, t.tail...)
-	t.room = len(out) + len(out)/8
+	t.room = (len(out) - start) * 9 / 8
 	return out, nil
 }
 

@@ -41,7 +41,7 @@ func TestMessage(t *testing.T) {
 	o.Schemas = true
 	orders := table(t, o, id, amount)
 	source := debezium.Source{Time: time.Unix(1700000000, 0), ServerID: 7, Thread: 12, GTID: "a:1", File: "bin.000001", Offset: 154, Row: 3}
-	value, err := orders.Value(debezium.Update, []any{int32(1), "1.28"}, []any{int32(1), nil}, source, time.UnixMilli(1700000001234))
+	value, err := orders.AppendValue(nil, debezium.Update, []any{int32(1), "1.28"}, []any{int32(1), nil}, source, time.UnixMilli(1700000001234))
 	require.NoError(t, err)
 	row := `"fields":[{"type":"int32","optional":false,"field":"id"},{"type":"bytes","optional":true,` +
 		`"name":"org.apache.kafka.connect.data.Decimal","version":1,"parameters":{"scale":"2","connect.decimal.precision":"10"},"field":"amount"}],` +
@@ -72,7 +72,7 @@ func TestMessage(t *testing.T) {
 func TestForms(t *testing.T) {
 	t.Parallel()
 	payload := func(o debezium.Options, c mysql.Column, v any) (string, error) {
-		value, err := table(t, o, c).Value(debezium.Create, nil, []any{v}, debezium.Source{}, time.Time{})
+		value, err := table(t, o, c).AppendValue(nil, debezium.Create, nil, []any{v}, debezium.Source{}, time.Time{})
 		_, after, _ := strings.Cut(string(value), `"after":{"`+c.Name+`":`)
 		after, _, _ = strings.Cut(after, `},"source"`)
 		return after, err
@@ -151,7 +151,7 @@ func FuzzDecimal(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		value, err := table(t, options, amount).Value(debezium.Create, nil, []any{s}, debezium.Source{}, time.Time{})
+		value, err := table(t, options, amount).AppendValue(nil, debezium.Create, nil, []any{s}, debezium.Source{}, time.Time{})
 		if err != nil {
 			return
 		}
@@ -175,7 +175,7 @@ func FuzzText(f *testing.F) {
 	f.Add("\"\\\x00\x1f\u2028😀", []byte{0, 1, 2})
 	f.Fuzz(func(t *testing.T, s string, raw []byte) {
 		blob := mysql.Column{Name: "raw", DataType: "blob", ColumnType: "blob"}
-		value, err := table(t, options, words, blob).Value(debezium.Create, nil, []any{s, raw}, debezium.Source{}, time.Time{})
+		value, err := table(t, options, words, blob).AppendValue(nil, debezium.Create, nil, []any{s, raw}, debezium.Source{}, time.Time{})
 		if err != nil {
 			require.ErrorContains(t, err, "no UTF-8")
 			return

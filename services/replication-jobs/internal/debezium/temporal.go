@@ -95,12 +95,13 @@ func date(s string) (int64, bool) {
 func clock(s string) (int64, bool) {
 	digits := strings.TrimPrefix(s, "-")
 	whole, fraction, _ := strings.Cut(digits, ".")
-	parts := strings.Split(whole, ":")
-	if len(parts) != 3 || len(fraction) > fractionDigits {
+	hours, rest, _ := strings.Cut(whole, ":")
+	minutes, seconds, _ := strings.Cut(rest, ":") // one too few is empty, and no number
+	if len(fraction) > fractionDigits {
 		return 0, false
 	}
 	var total int64
-	for _, part := range parts {
+	for _, part := range [...]string{hours, minutes, seconds} {
 		n, ok := smallInt(part)
 		if !ok {
 			return 0, false

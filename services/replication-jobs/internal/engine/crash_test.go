@@ -21,9 +21,9 @@ import (
 var crashSchema = []string{
 	"SET NAMES utf8mb4", "CREATE DATABASE app",
 	`CREATE TABLE app.orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, sku INT NOT NULL, state ENUM('new','paid','sent') NOT NULL,
-		amount DECIMAL(12,2), note VARCHAR(60) CHARACTER SET gbk, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), UNIQUE (sku))`,
+		amount DECIMAL(12,2), note VARCHAR(60) CHARACTER SET gbk, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), UNIQUE (sku), KEY (state, amount), KEY by_note (note))`,
 	"CREATE TABLE app.parts (a INT, b VARCHAR(20), v DOUBLE, PRIMARY KEY (b, a))",
-	"CREATE TABLE app.log (at INT, message VARCHAR(40))",
+	"CREATE TABLE app.log (at INT, message VARCHAR(40), KEY (at))",
 	"CREATE TABLE app.named (name VARCHAR(40) COLLATE utf8mb4_unicode_ci PRIMARY KEY, doc JSON, n INT)",
 	"INSERT INTO app.orders (id, sku, state, amount, note) SELECT seq, seq, 1 + seq % 3, seq / 7, CONCAT('单', seq) FROM mysql.seq_1_to_40000",
 	"INSERT INTO app.parts SELECT seq % 50, CONCAT('p', seq), seq / 3 FROM mysql.seq_1_to_20000",
@@ -168,7 +168,7 @@ func crash(t *testing.T, seed uint64, rules []filter.SchemaRule, adjust func(*en
 			<-life
 			run.stop(t)
 		case 1: // kill -9 of the worker
-			kill := startWorker(t, job)
+			_, kill := startWorker(t, job)
 			<-life
 			kill()
 		case 2: // kill -9 of the target
@@ -198,6 +198,9 @@ func crash(t *testing.T, seed uint64, rules []filter.SchemaRule, adjust func(*en
 	writers.Wait()
 	if rules == nil {
 		p.awaitEqual(t, run, "app")
+		const keys = `SELECT CONCAT_WS(',', table_name, index_name, seq_in_index, column_name) FROM information_schema.statistics
+			WHERE table_schema = 'app' ORDER BY table_name, index_name, seq_in_index`
+		require.Equal(t, answer(t, p.source, keys), answer(t, p.target, keys))
 	} else {
 		p.awaitMapped(t, run)
 	}

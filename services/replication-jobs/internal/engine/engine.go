@@ -4,17 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/pace"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 )
 
 const (
@@ -22,8 +23,6 @@ const (
 	copyReaders      = 2
 	minCopyWriters   = 4
 	minQueue         = 4096
-	watchEvery       = 3 * time.Second
-	watchPatience    = 20 * time.Second
 )
 
 // run is one run of a job.
@@ -32,50 +31,93 @@ type run struct {
 	log     *zap.Logger
 	report  *report
 	mapping *mapping.Mapping
+	pace    *pace.Pace
 	// source and target are for short questions and for the job's own state; rows travel through other sessions.
 	source, target *mysql.Conn
+	// origin is the name of the source, which all carries that is written to the target; leaveOut are the names of the target, which what
+	// other jobs have brought from there carries.
+	origin   string
+	leaveOut []string
+	// relay is the job's relay log, nil without one; writing is what writes it.
+	relay   *relay.Log
+	writing *writing
 }
 
 // Run runs the job until ctx ends, which pauses it, or until a job of StepFull is done, which returns nil. Errors are in words for
 // the operator; mysql.Permanent tells those that trying again cannot cure, and progress.ErrFenced says that a later run owns
 // the job.
 func Run(ctx context.Context, job Job, reporter Reporter, log *zap.Logger) error {
-	r := &run{job: job, log: log, report: newReport(reporter)}
+	r := &run{job: job, log: log, report: newReport(reporter), pace: pace.New(job.MaxRowsPerSecond, job.MaxBytesPerSecond)}
 	work := r.run
 	if job.Subscription != nil {
 		work = r.subscribe
 	}
-	if err := work(ctx); err != nil {
+	if err := r.withRelay(ctx, work); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		return mysql.Explain(err)
 	}
-	return nil
+	return r.removeRelay()
 }
 
 func (r *run) run(ctx context.Context) error {
-	if err := r.connect(ctx); err != nil {
+	if err := r.prepare(); err != nil {
 		return err
 	}
 	defer r.disconnect()
-	state, err := progress.Claim(r.target, r.job.ID, r.job.Incarnation, r.job.Epoch)
-	if err != nil {
-		return err
-	}
-	stop := r.report.start(ctx)
-	defer stop()
-	if err := r.replicate(ctx, state); err != nil {
-		return r.fenced(err)
-	}
-	return nil
+	return watched(ctx, "target", r.job.Target, func(ctx context.Context) error {
+		state, err := r.claim(ctx)
+		if err != nil {
+			return err
+		}
+		return r.withSource(ctx, state, func(ctx context.Context) error {
+			if err := r.identify(); err != nil {
+				return err
+			}
+			stop := r.report.start(ctx)
+			defer stop()
+			return r.fenced(r.replicate(ctx, state))
+		})
+	})
 }
 
-// replicate goes through the stages that are left.
-func (r *run) replicate(ctx context.Context, state progress.State) error {
+// replicate goes through the stages that are left, and through the copy again where a statement has torn what was copied.
+func (r *run) replicate(ctx context.Context, state known) error {
+	for {
+		err := r.stages(ctx, state)
+		var torn *apply.TornError
+		if !errors.As(err, &torn) {
+			return err
+		}
+		if state, err = r.copyAgain(ctx, torn); err != nil {
+			return err
+		}
+	}
+}
+
+// copyAgain takes the job back to its copy, for the tables that were torn.
+func (r *run) copyAgain(ctx context.Context, torn *apply.TornError) (known, error) {
+	rec, err := progress.NewRecorder(r.target, r.job.ID, r.job.Epoch)
+	if err != nil {
+		return known{}, err
+	}
+	if err := r.target.Transaction(func() error { return rec.CopyAgain(torn.Tables) }); err != nil {
+		return known{}, mysql.Explain(err)
+	}
+	r.report.event("copy", torn.Error())
+	k, err := r.known()
+	if err != nil {
+		return k, err
+	}
+	return k, r.connectSource(ctx, k)
+}
+
+// stages goes through the stages that are left.
+func (r *run) stages(ctx context.Context, state known) error {
 	var err error
 	if state.Stage != progress.StageStream {
-		if state.Position, err = r.reachStream(ctx, state.Stage); err != nil {
+		if state.Position, err = r.reachStream(ctx, state); err != nil {
 			return err
 		}
 	}
@@ -84,7 +126,13 @@ func (r *run) replicate(ctx context.Context, state progress.State) error {
 		return err
 	}
 	if Step(r.job.Step) == StepFull {
-		return r.settle(ctx, state.Position, copied, r.stream)
+		if err := r.settle(ctx, state.Position, copied, r.stream); err != nil {
+			return err
+		}
+		if err := r.createObjects(ctx); err != nil {
+			return err
+		}
+		return r.ended(r.target)
 	}
 	return r.stream(ctx, state.Position, copied)
 }
@@ -92,66 +140,41 @@ func (r *run) replicate(ctx context.Context, state progress.State) error {
 // fenced returns progress.ErrFenced instead of an error that comes from a later run being at work on the same tables, such as a row
 // that exists already.
 func (r *run) fenced(err error) error {
-	owner := r.ask(func() error { return progress.CheckOwner(r.target, r.job.ID, r.job.Epoch) })
+	if err == nil || r.target == nil {
+		return err
+	}
+	owner := ask(r.target, func() error { return progress.CheckOwner(r.target, r.job.ID, r.job.Epoch) })
 	if errors.Is(owner, progress.ErrFenced) {
 		return progress.ErrFenced
 	}
 	return err
 }
 
-// connect opens both ends and looks at what the source must have set.
-func (r *run) connect(ctx context.Context) error {
-	if r.job.Source.Addr() == r.job.Target.Addr() {
-		return &mysql.Error{Sentence: "source and target are the same server, " + r.job.Source.Addr(), Permanent: true}
-	}
-	err := r.connectSource(ctx)
-	if err != nil {
-		return err
-	}
-	if r.target, err = mysql.Connect(ctx, r.job.Target); err != nil {
-		r.disconnect()
-		return fmt.Errorf("target: %w", err)
-	}
-	if err := progress.Ensure(r.target); err != nil {
-		r.disconnect()
-		return fmt.Errorf("target: %w", err)
-	}
-	return nil
-}
-
-// connectSource opens the source and looks at what it must have set.
-func (r *run) connectSource(ctx context.Context) error {
+// reachStream does what comes before streaming, and returns where that starts: behind a copy, where the job was before it was taken back to
+// that, or at the position that the job asks for.
+func (r *run) reachStream(ctx context.Context, state known) (mysql.Position, error) {
+	start := state.Position
+	var own []ddl.Name // a copy has recorded its tables itself
+	var mapped mapping.Change
 	var err error
-	if r.mapping, err = mapping.New(r.job.Do, r.job.Ignore); err != nil {
-		return &mysql.Error{Sentence: err.Error(), Permanent: true}
-	}
-	if r.source, err = mysql.Connect(ctx, r.job.Source); err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	if err := checkSource(r.source); err != nil {
-		r.disconnect()
-		return fmt.Errorf("source: %w", err)
-	}
-	return nil
-}
-
-func (r *run) disconnect() {
-	for _, c := range []*mysql.Conn{r.source, r.target} {
-		if c != nil {
-			_ = c.Close() // nothing is open on it
+	if state.Stage == progress.StageNew {
+		if r.job.SourceDependency {
+			r.report.event("warning", NoDependency)
+		}
+		if err := r.nameObjects(); err != nil {
+			return start, err
 		}
 	}
-}
-
-// reachStream does what comes before streaming, and returns where that starts: behind a copy, or at the position that the job asks for.
-func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Position, error) {
-	var start mysql.Position
-	var mapped mapping.Change // a copy has recorded its tables itself
-	var err error
-	if stage == progress.StageCopy || r.wantsCopy() {
-		start, err = r.copy(ctx)
-	} else {
-		start, mapped, err = r.chooseStart()
+	if state.Stage == progress.StageCopy || r.wantsCopy() {
+		err = r.relayed(ctx, state.start, func(ctx context.Context) error {
+			copied, err := r.copy(ctx)
+			if err == nil && start.IsZero() {
+				start = copied.Start()
+			}
+			return err
+		})
+	} else if start, own, mapped, err = r.chooseStart(); err == nil {
+		err = r.refuseShared(own)
 	}
 	if err != nil {
 		return start, err
@@ -161,10 +184,13 @@ func (r *run) reachStream(ctx context.Context, stage progress.Stage) (mysql.Posi
 		return start, err
 	}
 	return start, r.target.Transaction(func() error {
+		if err := rec.PutOwn(own); err != nil {
+			return err
+		}
 		if err := rec.ChangeMapping(mapped); err != nil {
 			return err
 		}
-		return rec.SetStage(progress.StageStream, start)
+		return rec.BeginStream(start)
 	})
 }
 
@@ -179,56 +205,16 @@ func (r *run) wantsCopy() bool {
 	return r.job.StartGTID == "" && !r.job.AutoGTID
 }
 
-func (r *run) copy(ctx context.Context) (mysql.Position, error) {
+func (r *run) copy(ctx context.Context) (*progress.Copy, error) {
 	copier := fullcopy.New(fullcopy.Options{
 		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
 		ChunkSize: cmp.Or(r.job.ChunkSize, defaultChunkSize), Readers: copyReaders, Writers: max(r.job.ParallelWorkers, minCopyWriters),
-		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable,
-		Event: r.report.event, Log: r.log,
+		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable, Origin: r.origin, Pace: r.pace,
+		Objects: r.job.Objects,
+		Event:   r.report.event, Log: r.log,
 	})
 	r.report.copying(copier)
-	copied, err := copier.Run(ctx)
-	if err != nil {
-		return mysql.Position{}, err
-	}
-	return copied.Start(), nil
-}
-
-// settle ends a job that only copies. A copy that was interrupted holds rows of several moments: the binary log between the first and
-// the last of them makes it whole.
-func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress.Copy, stream streamer) error {
-	if len(copied.Snapshots) == 0 {
-		return nil
-	}
-	goal, err := mysql.ParsePoint(r.source.Flavor, copied.Snapshots[len(copied.Snapshots)-1])
-	if err != nil {
-		return err
-	}
-	if reached(r.source.Flavor, start, goal) {
-		return nil
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r.report.onTick(func(p Progress) {
-		if reached(r.source.Flavor, p.Executed, goal) {
-			cancel(errSettled)
-		}
-	})
-	if err := stream(ctx, start, copied); !errors.Is(context.Cause(ctx), errSettled) {
-		return err
-	}
-	return nil
-}
-
-// streamer follows the binary log from start on until ctx ends.
-type streamer func(ctx context.Context, start mysql.Position, copied *progress.Copy) error
-
-var errSettled = errors.New("the copy is whole")
-
-// reached reports whether what was executed at p includes the goal. A position that cannot be parsed has not reached anything.
-func reached(flavor mysql.Flavor, p mysql.Position, goal mysql.Point) bool {
-	at, err := mysql.ParsePoint(flavor, p)
-	return err == nil && at.Covers(goal)
+	return copier.Run(ctx)
 }
 
 // stream applies the binary log from start on until ctx ends.
@@ -248,48 +234,26 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	defer stream.Close()
 	applier := apply.New(apply.Config{
 		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Handover: handover, Merge: r.job.Merge, Workers: r.job.ParallelWorkers, Decisions: r.job.Decisions, SystemZone: zone, Event: r.report.event, Logger: r.log,
+		Mapping: r.mapping, Origin: r.origin, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone,
+		Merge: r.job.Merge, GroupBytes: r.job.GroupBytes, GroupTimeout: r.job.GroupTimeout, Workers: r.job.ParallelWorkers, History: r.job.History,
+		Pace: r.pace, Conflicts: apply.Policy(r.job.Conflicts), Objects: r.job.Objects, Arrived: r.createObjects, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.watch(ctx) })
-	group.Go(func() error { return r.finish(ctx, applier) })
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.finish(working, applier) })
+	if r.job.Verify != nil {
+		group.Go(func() error { return r.verify(working, stream, applier) })
+	}
 	group.Go(func() error {
-		if err := applier.Run(ctx, stream.Transactions()); err != nil {
+		if err := applier.Run(working, stream.Transactions()); err != nil {
 			return err
 		}
-		return cmp.Or(stream.Err(), context.Cause(ctx), errStreamEnded)
+		return cmp.Or(stream.Err(), context.Cause(working), errStreamEnded)
 	})
 	if err := group.Wait(); !errors.Is(err, errFinished) {
 		return err
 	}
-	return r.end()
-}
-
-// watch asks the target now and then whether it is there: while nothing changes at the source nobody else does.
-func (r *run) watch(ctx context.Context) error {
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
-		err := r.ask(func() error {
-			_, err := r.target.Execute("DO 1")
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("target %s: %w", r.job.Target.Addr(), mysql.Explain(err))
-		}
-	}
-}
-
-// ask puts a short question to the target, and hangs up if it does not answer.
-func (r *run) ask(question func() error) error {
-	defer time.AfterFunc(watchPatience, func() { _ = r.target.Close() }).Stop()
-	return question()
+	return r.end(ctx)
 }
 
 // errStreamEnded is for an end of the stream that nobody has asked for and nothing explains.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 const (
@@ -84,15 +85,32 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // end tells where the target's binary log stands after the last commit of the run: there another job begins that replicates back.
-func (r *run) end() error {
-	at, err := r.target.Flavor.CurrentPosition(r.target)
+func (r *run) end(ctx context.Context) error {
+	target, err := mysql.Connect(ctx, r.job.Target)
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	defer func() { _ = target.Close() }() // nothing is open on it
+	at, err := target.Flavor.CurrentPosition(target)
 	if err != nil {
 		return fmt.Errorf("target: %w", mysql.Explain(err))
 	}
 	if at.GTIDSet == "" {
 		return &mysql.Error{Permanent: true, Sentence: "the target logs no GTIDs, without which no job can replicate back from where this one ends: set gtid_mode=ON there"}
 	}
+	if err := r.ended(target); err != nil {
+		return err
+	}
 	r.report.ended(at)
 	r.report.event("finish", "finished: the target stands at "+at.String())
 	return nil
+}
+
+// ended records that the job writes no more: another one may then go on with its tables.
+func (r *run) ended(target *mysql.Conn) error {
+	rec, err := progress.NewRecorder(target, r.job.ID, r.job.Epoch)
+	if err != nil {
+		return err
+	}
+	return mysql.Explain(target.Transaction(rec.End))
 }

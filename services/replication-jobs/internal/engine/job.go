@@ -9,6 +9,9 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/verify"
 )
 
 // Step chooses what a job does.
@@ -24,6 +27,9 @@ const (
 	StepAll Step = "all"
 )
 
+// NoDependency says what use_my_sql_dependency does.
+const NoDependency = "use_my_sql_dependency changes nothing: which transactions can be executed side by side is told by the keys of their rows, whatever the source's log says of them"
+
 // Job is one replication job, and the run of it that is about to start.
 type Job struct {
 	ID string
@@ -34,11 +40,20 @@ type Job struct {
 	// Step is "job_stage_full", "job_stage_incr", "all" or "".
 	Step           string
 	Source, Target mysql.Config
+	// Alternates are further servers of the source's topology, in order. A run reads from the first, the source before them, that can be used and
+	// has executed all that the job has replicated.
+	Alternates []mysql.Config
 	// Do and Ignore choose schemas and tables.
 	Do, Ignore []filter.SchemaRule
+	// TakesOver is set for a job that begins where one that ran the other way has ended.
+	TakesOver bool
+	// Relay says where the source's binary log is kept until it is applied; nil to read it from the source when it is wanted.
+	Relay *Relay
 	// Finish is closed when the run is to end as soon as its source writes no more to what it replicates and all of it is applied; Run then
 	// returns nil. A nil one never is.
 	Finish <-chan struct{} `json:"-"`
+	// Verify is where orders to compare target and source come in; nil for none.
+	Verify *verify.Desk `json:"-"`
 	// Decisions are those of the operator about statements at which the job stood.
 	Decisions []ddl.Decision
 	// StartGTID is where a job without a copy starts, if it has no progress yet.
@@ -52,13 +67,37 @@ type Job struct {
 	ParallelWorkers int
 	// Merge is how many source transactions one target transaction may hold; 0 means 1000, 1 keeps them one to one.
 	Merge int
+	// History bounds the rows whose keys are remembered of a target transaction under way; see apply.Config.
+	History int
+	// SourceDependency asks for what the source's log says of dependencies, which is not used.
+	SourceDependency bool
+	// GroupBytes and GroupTimeout make a target transaction that would hold less log wait for more, but not longer.
+	GroupBytes   int64
+	GroupTimeout time.Duration
+	// MaxRowsPerSecond and MaxBytesPerSecond hold copying and applying back; 0 does not. Bytes are those of statements in a copy, and of the log
+	// afterwards.
+	MaxRowsPerSecond, MaxBytesPerSecond int64
+	// Conflicts says what becomes of changes from the binary log that do not fit the target: "stop", which is what "" means, "overwrite" or "log".
+	Conflicts string
 	// QueueSize is the number of transactions that may wait between reading and applying; fewer than 4096 mean 4096. What waits is
 	// bounded in bytes as well.
 	QueueSize int
 	// Subscription is set for a job that writes to Kafka instead of a target.
 	Subscription *Subscription
+	// Objects are the kinds that are replicated besides tables.
+	Objects []objects.Kind
 	// DropTableIfExists lets a copy replace tables of the target, SkipCreateDBTable makes it use them as they are.
 	DropTableIfExists, SkipCreateDBTable bool
+}
+
+// Relay says where the binary log of a job's source is kept.
+type Relay struct {
+	// Store is that of the worker node.
+	Store relay.Store
+	// MaxBytes is what the log may take before the source has to wait.
+	MaxBytes int64
+	// Elsewhere is the name of another node that has a relay log of the job; "" if none has.
+	Elsewhere string
 }
 
 // Subscription says how a job writes to Kafka.
@@ -101,8 +140,12 @@ type Progress struct {
 	Lag time.Duration
 	// QueueTransactions wait to be applied, of at most QueueCapacity.
 	QueueTransactions, QueueCapacity int64
+	// Conflicts counts the changes that did not fit the target and were overwritten or left out.
+	Conflicts int64
 	// RowsPerSecond is the rate of copying or applying over the last seconds.
 	RowsPerSecond float64
+	// Relay is the state of the relay log, nil without one.
+	Relay *relay.Stats
 	// End is where the target's own binary log stands behind all that a run has applied that was told to finish; empty before.
 	End mysql.Position
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/binlog"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 )
 
 const (
@@ -25,9 +26,11 @@ type report struct {
 	copier  copier
 	stream  *binlog.Stream
 	applier applier
+	relay   *relay.Log
 	queue   int
 	tick    func(Progress)
 	samples []sample
+	level   time.Time // when all that was read had been applied, in this run; zero before
 	end     mysql.Position
 }
 
@@ -83,7 +86,7 @@ func (r *report) copying(c copier) {
 	r.event("Driver", string(StepFull))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.copier = c
+	r.copier, r.stream, r.applier, r.samples = c, nil, nil, nil
 }
 
 // streaming begins the stage of the binary log.
@@ -93,6 +96,23 @@ func (r *report) streaming(s *binlog.Stream, a applier, queue int, copied int64)
 	defer r.mu.Unlock()
 	r.copied = copied
 	r.stream, r.applier, r.queue, r.samples = s, a, queue, nil
+}
+
+// relaying tells of a relay log from now on.
+func (r *report) relaying(l *relay.Log) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.relay = l
+}
+
+// executed is the position that is applied, zero before the run follows the binary log.
+func (r *report) executed() mysql.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.applier == nil {
+		return mysql.Position{}
+	}
+	return r.applier.Stats().Position
 }
 
 // onTick has f called with every report.
@@ -112,6 +132,10 @@ func (r *report) ended(at mysql.Position) {
 func (r *report) send() {
 	r.mu.Lock()
 	p := r.progress(time.Now())
+	if r.relay != nil {
+		stats := r.relay.Stats()
+		p.Relay = &stats
+	}
 	tick := r.tick
 	r.mu.Unlock()
 	r.reporter.Progress(p)
@@ -148,7 +172,14 @@ func (r *report) streamed(p *Progress, now time.Time) {
 	var txRate float64
 	p.RowsPerSecond, txRate = r.rates(sample{now, done.Rows, done.Transactions})
 	p.ETA = wait(read.Transactions-done.Transactions, txRate)
+	p.Conflicts = done.Conflicts
 	p.Lag = lag(read, done, now)
+	if sameEnd(read.Position, done.Position) {
+		r.level = now
+	}
+	if !r.level.IsZero() { // what waits is no older, whatever the source's clock says
+		p.Lag = min(p.Lag, now.Sub(r.level))
+	}
 }
 
 // lag is the age of the newest applied transaction while there are others to apply. The clock is the source's at the one end and ours at

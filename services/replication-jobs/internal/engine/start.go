@@ -1,38 +1,62 @@
 package engine
 
 import (
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 // chooseStart returns the position that a job without a copy starts at, the one it names or else the source's current one, and the tables
-// that it maps there.
-func (r *run) chooseStart() (mysql.Position, mapping.Change, error) {
+// that it has there: all by their names at the source, and those that it maps.
+func (r *run) chooseStart() (mysql.Position, []ddl.Name, mapping.Change, error) {
 	var start mysql.Position
 	var err error
 	if r.job.StartGTID == "" {
 		if start, err = r.source.Flavor.CurrentPosition(r.source); err != nil {
-			return start, mapping.Change{}, err
+			return start, nil, mapping.Change{}, err
 		}
 	} else {
 		if _, err := r.source.Flavor.ParseGTIDSet(r.job.StartGTID); err != nil {
-			return start, mapping.Change{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
+			return start, nil, mapping.Change{}, &mysql.Error{Sentence: "gtid: " + err.Error(), Permanent: true}
 		}
 		start.GTIDSet = r.job.StartGTID
 	}
 	tables, err := mysql.LoadTables(r.source, r.mapping.Table)
 	if err != nil {
-		return start, mapping.Change{}, err
+		return start, nil, mapping.Change{}, err
 	}
 	if err := fullcopy.CheckChosen(r.source, r.job.Source.Addr(), r.mapping, tables); err != nil {
-		return start, mapping.Change{}, err
+		return start, nil, mapping.Change{}, err
 	}
 	mapped, err := r.mapping.Tables(tables)
 	if err != nil {
-		return start, mapping.Change{}, err
+		return start, nil, mapping.Change{}, err
 	}
-	return start, mapping.Change{Come: mapped}, r.checkFilters(tables, mapped)
+	own := make([]ddl.Name, len(tables))
+	for i, t := range tables {
+		own[i] = ddl.Name{Schema: t.Schema, Table: t.Name}
+	}
+	return start, own, mapping.Change{Come: mapped}, r.checkFilters(tables, mapped)
+}
+
+// refuseShared keeps a job without a copy from writing to what another one writes to.
+func (r *run) refuseShared(own []ddl.Name) error {
+	others, err := progress.Writers(r.target, r.job.ID)
+	if err != nil {
+		return err
+	}
+	for _, name := range own {
+		there, err := r.mapping.Target(name)
+		if err != nil {
+			return err
+		}
+		if job, taken := others[there]; taken {
+			return fullcopy.Shared(job, there, r.job.Target.Addr())
+		}
+	}
+	return nil
 }
 
 // checkFilters compares the columns that filters use with those of the target.

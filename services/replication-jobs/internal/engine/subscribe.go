@@ -30,22 +30,30 @@ type subscription struct {
 
 // subscribe runs a job that writes to Kafka.
 func (r *run) subscribe(ctx context.Context) error {
-	if err := r.connectSource(ctx); err != nil {
+	if err := r.prepare(); err != nil {
 		return err
-	}
-	defer r.disconnect()
-	if err := checkMetadata(r.source); err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	collations, err := loadCollations(r.source)
-	if err != nil {
-		return fmt.Errorf("source: %w", mysql.Explain(err))
 	}
 	producer, state, err := kafka.Open(ctx, r.job.Subscription.Brokers, kafka.Job{ID: r.job.ID, Incarnation: r.job.Incarnation, Epoch: r.job.Epoch})
 	if err != nil {
 		return err
 	}
 	defer producer.Close()
+	defer r.disconnect()
+	return r.withSource(ctx, knownOf(state), func(ctx context.Context) error { return r.publish(ctx, producer, state) })
+}
+
+// publish brings the source's rows and changes to the cluster.
+func (r *run) publish(ctx context.Context, producer *kafka.Producer, state *kafka.State) error {
+	if err := checkMetadata(r.source); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	if err := progress.EvictReaders(r.source, r.job.ID); err != nil {
+		return err
+	}
+	collations, err := loadCollations(r.source)
+	if err != nil {
+		return fmt.Errorf("source: %w", mysql.Explain(err))
+	}
 	stop := r.report.start(ctx)
 	defer stop()
 	s := &subscription{run: r, producer: producer, before: progress.Applied{Transactions: state.Transactions, Rows: state.Rows}}
@@ -53,10 +61,20 @@ func (r *run) subscribe(ctx context.Context) error {
 	return s.replicate(ctx, state)
 }
 
+// knownOf is what the cluster remembers of a job.
+func knownOf(state *kafka.State) known {
+	k := known{State: progress.State{Stage: state.Stage, Position: state.Position}}
+	if state.Copy != nil {
+		k.snapshots = state.Copy.Snapshots
+	}
+	k.start = startOf(k.State, state.Copy)
+	return k
+}
+
 func (s *subscription) config(collations debezium.Collations) feed.Config {
 	sub := s.job.Subscription
 	return feed.Config{
-		Source: s.job.Source, Flavor: s.source.Flavor, Mapping: s.mapping, Collations: collations, Producer: s.producer,
+		Source: s.job.Source, JobID: s.job.ID, Flavor: s.source.Flavor, Mapping: s.mapping, Collations: collations, Producer: s.producer,
 		Format: debezium.Options{
 			Version: "opsdeck " + app.Version, Connector: s.source.Flavor.Name(), Name: sub.Topic,
 			Schemas: sub.Schemas, DecimalString: sub.DecimalString, PreciseUnsigned: sub.PreciseUnsigned, SingleTopic: sub.SingleTopic,
@@ -103,11 +121,14 @@ func (s *subscription) reachStream(ctx context.Context, state *kafka.State) (*pr
 	copied, start := state.Copy, mysql.Position{}
 	var err error
 	if state.Stage == progress.StageCopy || s.wantsCopy() {
-		if copied, err = s.copy(ctx, copied); err == nil {
-			start = copied.Start()
-		}
+		err = s.relayed(ctx, knownOf(state).start, func(ctx context.Context) (err error) {
+			if copied, err = s.copy(ctx, copied); err == nil {
+				start = copied.Start()
+			}
+			return err
+		})
 	} else {
-		start, _, err = s.chooseStart()
+		start, _, _, err = s.chooseStart()
 	}
 	if err != nil {
 		return nil, start, err

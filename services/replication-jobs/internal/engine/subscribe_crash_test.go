@@ -3,7 +3,9 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +49,7 @@ func crashSubscription(t *testing.T, seed uint64) {
 			<-life
 			run.stop(t)
 		case 1: // kill -9 of the worker
-			kill := startWorker(t, job)
+			_, kill := startWorker(t, job)
 			<-life
 			kill()
 		case 2: // the brokers go away
@@ -146,7 +148,9 @@ func (s *subscribed) requireRows(t *testing.T, all []*kgo.Record) {
 		for i := range r.RowNumber() {
 			want, err := r.GetString(i, 0)
 			require.NoError(t, err)
-			require.True(t, got[want], "%s has %s, the messages do not", table, want)
+			if !got[want] {
+				require.FailNow(t, "the messages lack a row", "%s has %s, of %v", table, want, slices.Sorted(maps.Keys(got)))
+			}
 		}
 	}
 }

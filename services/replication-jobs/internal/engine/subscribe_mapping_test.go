@@ -13,7 +13,7 @@ import (
 
 func testSubscribeMapped(t *testing.T, s *subscribed) {
 	s.source.Exec(t, "CREATE DATABASE region_7",
-		"CREATE TABLE region_7.orders (secret INT, id INT PRIMARY KEY, city VARCHAR(20) COLLATE utf8mb4_bin, state ENUM('new', 'it''s paid', 'sent'), n INT)",
+		"CREATE TABLE region_7.orders (secret INT, id INT PRIMARY KEY, city VARCHAR(20) COLLATE utf8mb4_bin, state ENUM('new', 'it''s paid', 'sent') COLLATE utf8mb4_bin, n INT)",
 		"INSERT INTO region_7.orders VALUES (9, 1, 'Bern', 'it''s paid', 1), (9, 2, 'Bern', 'new', 1), (9, 3, 'bern', 'sent', 1), (9, 4, 'Bern', NULL, 1)")
 	job := s.job("mapped", 1, "")
 	job.Do = []filter.SchemaRule{{Regex: `^region_(\d+)$`, Rename: "shop_${1}", Tables: []filter.TableRule{

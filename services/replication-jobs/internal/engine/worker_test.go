@@ -32,14 +32,14 @@ func runWorker() bool {
 }
 
 // startWorker runs the job in a process of its own, until the returned function kills it.
-func startWorker(t *testing.T, job engine.Job) (kill func()) {
+func startWorker(t *testing.T, job engine.Job) (process int, kill func()) {
 	t.Helper()
 	text, err := json.Marshal(job)
 	require.NoError(t, err)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), workerJob+"="+string(text))
 	require.NoError(t, cmd.Start())
-	return func() {
+	return cmd.Process.Pid, func() {
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait() // says that it was killed
 	}

@@ -190,7 +190,7 @@ func (f *Follower) insert(ctx context.Context, t *table, after []any, source deb
 	if err != nil {
 		return err
 	}
-	value, err := t.Value(debezium.Create, nil, after, source, now)
+	value, err := t.AppendValue(f.cfg.Producer.Buffer(), debezium.Create, nil, after, source, now)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (f *Follower) remove(ctx context.Context, t *table, before []any, source de
 }
 
 func (f *Follower) removeKey(ctx context.Context, t *table, key []byte, before []any, headers []kafka.Header, source debezium.Source, now time.Time) error {
-	value, err := t.Value(debezium.Delete, before, nil, source, now)
+	value, err := t.AppendValue(f.cfg.Producer.Buffer(), debezium.Delete, before, nil, source, now)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (f *Follower) update(ctx context.Context, t *table, before, after []any, so
 		return err
 	}
 	if bytes.Equal(oldKey, newKey) {
-		value, err := t.Value(debezium.Update, before, after, source, now)
+		value, err := t.AppendValue(f.cfg.Producer.Buffer(), debezium.Update, before, after, source, now)
 		if err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (f *Follower) update(ctx context.Context, t *table, before, after []any, so
 	if err := f.removeKey(ctx, t, oldKey, before, []kafka.Header{{Name: headerNewKey, Value: newKey}}, source, now); err != nil {
 		return err
 	}
-	value, err := t.Value(debezium.Create, nil, after, source, now)
+	value, err := t.AppendValue(f.cfg.Producer.Buffer(), debezium.Create, nil, after, source, now)
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (r *rowReader) add(row []gomysql.FieldValue) error {
 		return err
 	}
 	now := time.Now()
-	text, err := r.table.Value(debezium.Read, nil, r.values, r.source, now)
+	text, err := r.table.AppendValue(r.copier.cfg.Producer.Buffer(), debezium.Read, nil, r.values, r.source, now)
 	if err != nil {
 		return err
 	}

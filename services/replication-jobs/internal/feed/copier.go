@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -16,6 +15,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafka"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
@@ -81,7 +81,7 @@ func (c *Copier) count() {
 }
 
 func (c *Copier) options() fullcopy.Options {
-	return fullcopy.Options{Source: c.cfg.Source, Mapping: c.cfg.Mapping, Readers: c.cfg.Readers, Event: c.cfg.Event, Log: c.cfg.Log}
+	return fullcopy.Options{Source: c.cfg.Source, JobID: c.cfg.JobID, Mapping: c.cfg.Mapping, Readers: c.cfg.Readers, Event: c.cfg.Event, Log: c.cfg.Log}
 }
 
 // fromSnapshot takes a snapshot and copies what is left from it.
@@ -159,9 +159,9 @@ func (c *Copier) firstLook(snap *fullcopy.Snapshot) error {
 	if err := snap.CheckChosen(c.options()); err != nil {
 		return err
 	}
-	others, err := snap.OtherKinds(c.options())
+	others, err := snap.Uncopied(c.options())
 	if err == nil && len(others) > 0 {
-		c.cfg.Event("warning", "only base tables are copied, and these are none: "+strings.Join(others, ", "))
+		c.cfg.Event("warning", "only base tables are copied, and these are none: "+objects.Describe(others))
 	}
 	return err
 }

@@ -21,6 +21,8 @@ import (
 // Config says what to write where.
 type Config struct {
 	Source mysql.Config
+	// JobID marks the sessions that read a copy, so that a later run can end them.
+	JobID  string
 	Flavor mysql.Flavor
 	// Mapping chooses tables, columns and rows. A table's new name is that of its topic and schemas.
 	Mapping *mapping.Mapping
@@ -94,6 +96,7 @@ type table struct {
 	*debezium.Table
 	rows        *mapping.Rows
 	topic, name string
+	about       string // of messages, for errors
 }
 
 // table prepares messages for a table of the source. Columns and key are all that it has there, as the catalog or the log defines them.
@@ -117,12 +120,13 @@ func (c *Config) table(source ddl.Name, catalog []mysql.Column, columns []debezi
 	for _, at := range rows.Order(len(columns)) {
 		chosen = append(chosen, columns[at])
 	}
-	return &table{Table: c.Format.NewTable(source, told, chosen, key), rows: rows, topic: topic, name: source.Schema + "." + source.Table}, nil
+	name := source.Schema + "." + source.Table
+	return &table{Table: c.Format.NewTable(source, told, chosen, key), rows: rows, topic: topic, name: name, about: "a row of " + name}, nil
 }
 
 // message is one about a row of the table.
 func (t *table) message(key, value []byte, now time.Time) kafka.Message {
-	return kafka.Message{Topic: t.topic, Key: key, Value: value, Time: now, About: "a row of " + t.name}
+	return kafka.Message{Topic: t.topic, Key: key, Value: value, Time: now, About: t.about}
 }
 
 // change is a message about a DDL statement.

@@ -48,6 +48,11 @@ func readColumn(c mysql.Column) (string, literal) {
 	return name, raw
 }
 
+// EmptyEnum reports whether a value that was read by the Expression of its column is the empty one of an ENUM, which a strict session refuses.
+func EmptyEnum(v *gomysql.FieldValue, c mysql.Column) bool {
+	return c.DataType == "enum" && v.Type != gomysql.FieldValueTypeNull && v.AsUint64() == 0
+}
+
 // splittable reports whether a table can be cut at values of the column: they compare as they are ordered, and have an exact literal.
 func splittable(c mysql.Column) bool {
 	switch c.DataType {
@@ -68,7 +73,7 @@ func appendValue(dst []byte, v *gomysql.FieldValue, how literal) []byte {
 	case gomysql.FieldValueTypeSigned:
 		return strconv.AppendInt(dst, v.AsInt64(), 10)
 	case gomysql.FieldValueTypeFloat:
-		return strconv.AppendFloat(dst, v.AsFloat64(), 'g', -1, 64)
+		return strconv.AppendFloat(dst, v.AsFloat64(), 'e', -1, 64) // with an exponent: MySQL takes -0 for an integer, which has no sign
 	}
 	switch how {
 	case number, ordinal: // a DECIMAL
@@ -123,13 +128,19 @@ func keyLiterals(stored []byte, columns []mysql.Column) ([]string, error) {
 	return out, nil
 }
 
-// after returns the condition for rows behind a key. It is spelled out by columns because the servers find no index range for a
-// comparison of row constructors.
-func after(columns []mysql.Column, literals []string) string {
+// after returns the condition for rows behind a key, before that for those before it. They are spelled out by columns because the servers
+// find no index range for a comparison of row constructors.
+func after(columns []mysql.Column, literals []string) string { return beyond(columns, literals, " > ") }
+
+func before(columns []mysql.Column, literals []string) string {
+	return beyond(columns, literals, " < ")
+}
+
+func beyond(columns []mysql.Column, literals []string, operator string) string {
 	var alternatives, equal []string
 	for i, literal := range literals {
 		name := mysql.QuoteIdent(columns[i].Name)
-		alternatives = append(alternatives, "("+strings.Join(append(slices.Clone(equal), name+" > "+literal), " AND ")+")")
+		alternatives = append(alternatives, "("+strings.Join(append(slices.Clone(equal), name+operator+literal), " AND ")+")")
 		equal = append(equal, name+" = "+literal)
 	}
 	return strings.Join(alternatives, " OR ")

@@ -13,23 +13,33 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/pace"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 // Options say what to copy and how.
 type Options struct {
 	Source, Target mysql.Config
-	JobID          string
-	Epoch          int64
-	Mapping        *mapping.Mapping
+	// JobID marks the sessions that read, so that a later run can end them; "" marks none.
+	JobID   string
+	Epoch   int64
+	Mapping *mapping.Mapping
+	// Origin is the name of the source, which definitions carry to the target; see package origin. An empty one marks nothing.
+	Origin string
 	// ChunkSize is the number of rows that are written in one statement; fewer if the statement would grow too large.
 	ChunkSize int
 	// Readers and Writers are the numbers of source and target sessions.
 	Readers, Writers int
 	// DropTableIfExists replaces tables that exist on the target; without it, one that holds rows is an error.
 	DropTableIfExists bool
+	// Objects are the kinds that are copied besides tables. Sequences are made before them; what else the snapshot has is recorded, see
+	// progress.LoadObjects, and is to be created when all is applied that the snapshots show.
+	Objects []objects.Kind
 	// SkipCreate leaves schemas and tables on the target as they are; they must exist.
 	SkipCreate bool
+	// Pace holds rows back, nil not at all.
+	Pace *pace.Pace
 	// Event tells the operator what happens.
 	Event func(kind, message string)
 	Log   *zap.Logger
@@ -115,7 +125,7 @@ func (c *Copier) fromSnapshot(ctx context.Context, t *target) error {
 	if err := p.prepareTarget(); err != nil {
 		return err
 	}
-	return c.transfer(ctx, snap, p.tasks, t.conn.MaxAllowedPacket)
+	return c.transfer(ctx, snap, p.tasks, t)
 }
 
 func (c *Copier) announce(p *plan) {

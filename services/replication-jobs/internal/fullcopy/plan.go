@@ -3,7 +3,6 @@ package fullcopy
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
@@ -21,6 +20,14 @@ type task struct {
 	state  *progress.Table
 	// key are the columns by which the table is cut.
 	key []int
+	// made is set if the copy makes the table, or has made it: it is as the source's then, and nobody else's.
+	made bool
+	// keysLast is set if secondary keys are added when all rows are there.
+	keysLast bool
+	// files is set if its rows are written as files.
+	files bool
+	// form is how its rows are written; the reader sets it.
+	form form
 	// fresh is set when the table is new to the copy; recreate when what an earlier run copied of it is of no use.
 	fresh, recreate bool
 
@@ -55,6 +62,8 @@ type plan struct {
 	snap   *snapshot
 	number int
 	tasks  []*task
+	// referenced are tables that foreign keys refer to.
+	referenced map[ddl.Name]bool
 	// mapped are all tables of the snapshot.
 	mapped mapping.Change
 	// gone are tables that the source has dropped before they were copied in full.
@@ -68,13 +77,13 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 		if err := CheckChosen(snap.readers[0], c.opt.Source.Addr(), c.opt.Mapping, snap.tables); err != nil {
 			return nil, err
 		}
-		others, err := otherKinds(snap.readers[0], c.opt.Mapping)
-		if err != nil {
+		if err := p.refuseObjects(); err != nil {
 			return nil, err
 		}
-		if len(others) > 0 {
-			c.opt.Event("warning", "only base tables are copied; create these on the target yourself if they are needed: "+strings.Join(others, ", "))
-		}
+	}
+	var err error
+	if p.referenced, err = snap.referenced(); err != nil {
+		return nil, err
 	}
 	present := map[string]bool{}
 	register := mapping.NewRegister(c.opt.Mapping, nil)
@@ -95,10 +104,19 @@ func (c *Copier) plan(t *target, snap *snapshot) (*plan, error) {
 	}
 	// The largest first, so that no long one is left alone at the end.
 	slices.SortStableFunc(p.tasks, func(a, b *task) int { return int(b.table.RowsEstimate - a.table.RowsEstimate) })
-	if c.opt.DropTableIfExists && !c.opt.SkipCreate {
-		return p, nil
+	if err := p.refuseShared(); err != nil {
+		return nil, err
 	}
-	return p, p.refuseFilled()
+	if !c.opt.DropTableIfExists || c.opt.SkipCreate {
+		if err := p.refuseFilled(); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range p.tasks {
+		t.state.Fingerprint = t.mark(t.made)
+		t.keysLast, t.files = t.made && p.keysMayWait(t), t.made && p.target.takesFiles(t)
+	}
+	return p, nil
 }
 
 func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
@@ -110,14 +128,15 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	if err := p.checkRows(t, rows); err != nil {
 		return err
 	}
-	mark := fingerprint(t.create)
+	t.made = !p.copier.opt.SkipCreate
 	old := p.copier.state.Table(table.Schema, table.Name)
 	switch {
 	case old == nil:
 		t.fresh = true
 	case old.Done: // what is recorded of it is of the moment when it was copied
 		return nil
-	case old.Chunks > 0 && old.Fingerprint == mark && t.chunked():
+	case old.Chunks > 0 && t.chunked() && (old.Fingerprint == t.mark(true) || old.Fingerprint == t.mark(false)):
+		t.made = old.Fingerprint == t.mark(true)
 		alike, err := p.sameOrder(t)
 		if err != nil {
 			return err
@@ -135,7 +154,7 @@ func (p *plan) add(table *mysql.Table, mapped mapping.Table) error {
 	}
 	if t.state == nil {
 		t.state = &progress.Table{
-			Schema: table.Schema, Name: table.Name, Fingerprint: mark,
+			Schema: table.Schema, Name: table.Name,
 			First: p.number, Last: p.number, RowsEstimate: table.RowsEstimate,
 		}
 	}
@@ -178,37 +197,12 @@ func (p *plan) sameOrder(t *task) (bool, error) {
 	return true, nil
 }
 
-// refuseFilled keeps the copy from mixing its rows with others: tables that are new to it must be empty on the target, if they exist.
-func (p *plan) refuseFilled() error {
-	var filled []string
-	for _, t := range p.tasks {
-		if !t.fresh {
-			continue
-		}
-		holds, err := p.target.holdsRows(t)
-		if err != nil {
-			return err
-		}
-		if holds {
-			filled = append(filled, t.there())
-		}
-	}
-	if len(filled) == 0 {
-		return nil
-	}
-	return &mysql.Error{
-		Sentence: fmt.Sprintf("the target %s has rows in %s already: empty them, or set drop_table_if_exists to replace them",
-			p.copier.opt.Target.Addr(), strings.Join(filled, ", ")),
-		Permanent: true,
-	}
-}
-
 // record stores the snapshot and all that will be copied from it in one transaction: a later run thus knows which snapshot saw which
 // tables, whatever happens next.
 func (p *plan) record() error {
 	rec := p.target.rec
 	err := p.target.commit(func() error {
-		if err := rec.SetStage(progress.StageCopy, mysql.Position{}); err != nil {
+		if err := rec.BeginCopy(); err != nil {
 			return err
 		}
 		if err := rec.AddSnapshot(p.number, p.snap.position); err != nil {
@@ -229,9 +223,12 @@ func (p *plan) record() error {
 		}
 		for _, g := range p.gone {
 			p.mapped.Gone = append(p.mapped.Gone, ddl.Name{Schema: g.Schema, Table: g.Name})
-			if err := rec.DropTable(g.Schema, g.Name); err != nil {
+			if err := rec.Recopy(g.Schema, g.Name); err != nil { // in case the source has it again before it is gone here
 				return err
 			}
+		}
+		if err := rec.PutObjects(p.snap.objects); err != nil {
+			return err
 		}
 		return rec.ChangeMapping(p.mapped)
 	})
@@ -263,8 +260,14 @@ func (p *plan) prepareTarget() error {
 		if err := p.target.drop(there); err != nil {
 			return err
 		}
+		if err := p.target.forget(g); err != nil {
+			return err
+		}
 	}
-	if err := p.target.createSchemas(p.snap.readers[0], p.tasks); err != nil {
+	if err := p.target.createSchemas(p.snap.readers[0], p.schemas()); err != nil {
+		return err
+	}
+	if err := p.createSequences(); err != nil {
 		return err
 	}
 	for _, t := range p.tasks {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 const (
@@ -31,8 +35,12 @@ type snapshot struct {
 	readers  []*mysql.Conn
 	position mysql.Position
 	// tables are those selected, with definitions that were the same before and after the snapshot was taken.
-	tables  []*mysql.Table
+	tables []*mysql.Table
+	// creates are their statements, by schema.table.
 	creates map[string]string
+	// sequences and objects are what the snapshot has of the kinds that are copied besides tables.
+	sequences []objects.Object
+	objects   []progress.Object
 }
 
 func (s *snapshot) close() {
@@ -49,24 +57,53 @@ func takeSnapshot(ctx context.Context, opt Options) (*snapshot, error) {
 	}
 	defer func() { _ = c.Close() }()
 	for range snapshotTries {
-		s := &snapshot{}
-		if s.tables, s.creates, err = definitions(c, opt); err != nil {
-			return nil, err
+		s, err := stable(ctx, c, opt)
+		if err != nil || s != nil {
+			return s, err
 		}
-		if err := s.open(ctx, c, opt); err != nil {
-			s.close()
-			return nil, err
-		}
-		_, after, err := definitions(c, opt)
-		if err == nil && maps.Equal(s.creates, after) {
-			return s, nil
-		}
-		s.close()
 		if err := pause(ctx, snapshotPause); err != nil {
 			return nil, err
 		}
 	}
 	return nil, &mysql.Error{Sentence: "the definitions of the source's tables change all the time: copy when no ALTER TABLE runs"}
+}
+
+// stable opens the sessions; it returns nil if a definition has changed around that.
+func stable(ctx context.Context, c *mysql.Conn, opt Options) (*snapshot, error) {
+	s := &snapshot{}
+	err := s.define(c, opt)
+	if errors.Is(err, objects.ErrGone) {
+		return nil, nil //nolint:nilnil // documented
+	}
+	if err == nil {
+		err = s.open(ctx, c, opt)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	opt.Event = func(string, string) {} // it has told
+	after := &snapshot{}
+	if err := after.define(c, opt); err == nil && s.alike(after) {
+		s.creates = after.creates // with counters that no row of the snapshot has passed
+		return s, nil
+	}
+	s.close()
+	return nil, nil //nolint:nilnil // documented
+}
+
+// define reads all definitions that are copied.
+func (s *snapshot) define(c *mysql.Conn, opt Options) error {
+	var err error
+	if s.tables, s.creates, err = definitions(c, opt); err != nil {
+		return err
+	}
+	return s.loadObjects(c, opt)
+}
+
+// alike reports whether two snapshots have the same definitions.
+func (s *snapshot) alike(other *snapshot) bool {
+	return maps.EqualFunc(s.creates, other.creates, sameDefinition) && reflect.DeepEqual(s.objects, other.objects) && slices.Equal(s.sequences, other.sequences)
 }
 
 // definitions reads the selected tables and their CREATE statements, by schema.table.
@@ -80,16 +117,20 @@ func definitions(c *mysql.Conn, opt Options) ([]*mysql.Table, map[string]string,
 		if creates[t.String()], err = mysql.LoadCreate(c, t.Schema, t.Name); err != nil {
 			return nil, nil, mysql.Explain(err)
 		}
-		creates[t.String()] = autoIncrement.ReplaceAllString(creates[t.String()], "")
 	}
 	return tables, creates, nil
 }
 
-// autoIncrement is the table option that changes with every insert; the rows themselves set the counter on the target.
+// autoIncrement is the table option that changes with every insert.
 var autoIncrement = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
 
+// withoutCounter is what a CREATE TABLE says of the table itself.
+func withoutCounter(create string) string { return autoIncrement.ReplaceAllString(create, "") }
+
+func sameDefinition(a, b string) bool { return withoutCounter(a) == withoutCounter(b) }
+
 func fingerprint(create string) string {
-	sum := sha256.Sum256([]byte(create))
+	sum := sha256.Sum256([]byte(withoutCounter(create)))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -161,6 +202,11 @@ func (s *snapshot) addReader(ctx context.Context, opt Options) error {
 		return err
 	}
 	s.readers = append(s.readers, r)
+	if opt.JobID != "" {
+		if err := progress.Enlist(r, opt.JobID); err != nil {
+			return err
+		}
+	}
 	for _, statement := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		// A reader may wait long for its writers.
@@ -219,34 +265,23 @@ func CheckChosen(c *mysql.Conn, address string, selection *mapping.Mapping, tabl
 	for _, t := range tables {
 		known[t.String()] = true
 	}
-	missing := selection.Missing(exists, func(schema, table string) bool { return known[schema+"."+table] })
+	has := func(schema, table string) bool { return known[schema+"."+table] }
+	missing := selection.Missing(exists, has)
 	if len(missing) == 0 {
+		return nil
+	}
+	others, err := objects.List(c, selection) // a view may be named like a table
+	if err != nil {
+		return err
+	}
+	for _, o := range objects.Only(others, []objects.Kind{objects.Views, objects.Sequences}) {
+		known[o.String()] = true
+	}
+	if missing = selection.Missing(exists, has); len(missing) == 0 {
 		return nil
 	}
 	return &mysql.Error{
 		Sentence:  fmt.Sprintf("the source %s does not have %s, which replicate_do_db names (or the user may not see it)", address, strings.Join(missing, ", ")),
 		Permanent: true,
 	}
-}
-
-// otherKinds lists what the selection names beyond base tables and views, such as sequences and system-versioned tables of MariaDB.
-func otherKinds(c *mysql.Conn, selection *mapping.Mapping) ([]string, error) {
-	r, err := c.Execute(`SELECT table_schema, table_name, LOWER(table_type) FROM information_schema.tables
-		WHERE table_type NOT IN ('BASE TABLE', 'VIEW', 'SYSTEM VIEW') AND ` + mysql.UserSchemas)
-	if err != nil {
-		return nil, fmt.Errorf("list the source's tables: %w", mysql.Explain(err))
-	}
-	var out []string
-	for i := range r.RowNumber() {
-		var s [3]string
-		for j := range s {
-			if s[j], err = r.GetString(i, j); err != nil {
-				return nil, err
-			}
-		}
-		if selection.Table(s[0], s[1]) {
-			out = append(out, fmt.Sprintf("%s.%s (%s)", s[0], s[1], s[2]))
-		}
-	}
-	return out, nil
 }

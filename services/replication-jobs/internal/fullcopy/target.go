@@ -9,6 +9,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/origin"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
@@ -23,6 +24,8 @@ type target struct {
 	opt  Options
 	conn *mysql.Conn
 	rec  *progress.Recorder
+	// files and counted are set if it takes rows as files, and those of tables with an AUTO_INCREMENT side by side.
+	files, counted bool
 }
 
 func openTarget(ctx context.Context, opt Options) (*target, error) {
@@ -31,11 +34,19 @@ func openTarget(ctx context.Context, opt Options) (*target, error) {
 		return nil, err
 	}
 	t := &target{opt: opt, conn: c}
-	for _, statement := range c.Flavor.CopySession() {
+	for _, statement := range append(c.Flavor.CopySession(), "SET "+ddl.Applying+" = 1") {
 		if _, err := c.Execute(statement); err != nil {
 			t.close()
 			return nil, fmt.Errorf("prepare a target session: %w", mysql.Explain(err))
 		}
+	}
+	if err := t.learn(); err != nil {
+		t.close()
+		return nil, err
+	}
+	if err := progress.Enlist(c, opt.JobID); err != nil {
+		t.close()
+		return nil, err
 	}
 	if t.rec, err = progress.NewRecorder(c, opt.JobID, opt.Epoch); err != nil {
 		t.close()
@@ -44,29 +55,64 @@ func openTarget(ctx context.Context, opt Options) (*target, error) {
 	return t, nil
 }
 
+// learn asks the target how it takes files: MariaDB does, bytes into columns of every type, unless it is told not to.
+func (t *target) learn() error {
+	if t.conn.Flavor.Name() != gomysql.MariaDBFlavor {
+		return nil
+	}
+	r, err := t.conn.Execute("SELECT @@local_infile, @@innodb_autoinc_lock_mode = 2")
+	if err != nil {
+		return fmt.Errorf("read the target's settings: %w", mysql.Explain(err))
+	}
+	files, err := r.GetInt(0, 0)
+	if err != nil {
+		return fmt.Errorf("read the target's local_infile: %w", err)
+	}
+	counted, err := r.GetInt(0, 1)
+	t.files, t.counted = files == 1, counted == 1
+	return err
+}
+
+// takesFiles reports whether rows of a table that the copy makes are to be written as files. (To another one's column of
+// UTF-16 the bytes of a date would be no date.) While a file is read nobody else writes to a table with an AUTO_INCREMENT, unless the server hands out its numbers
+// without a lock: there statements of several sessions are faster.
+func (t *target) takesFiles(task *task) bool {
+	return t.files && (t.counted || !ddl.Counts(task.create))
+}
+
 func (t *target) close() { _ = t.conn.Close() } // what matters was committed
 
-// lenient runs do in a session that is not strict.
-func (t *target) lenient(do func() error) error {
-	if _, err := t.conn.Execute(lenientMode); err != nil {
+// define executes a definition under the name of the source.
+func (t *target) define(statement string) (*gomysql.Result, error) {
+	return t.conn.Execute(origin.Mark(t.conn.Flavor, statement, t.opt.Origin))
+}
+
+func (t *target) lenient(do func() error) error { return Lenient(t.conn, do) }
+
+// Lenient runs do while the session is not strict. After an error of do it may stay so.
+func Lenient(c *mysql.Conn, do func() error) error {
+	if _, err := c.Execute(lenientMode); err != nil {
 		return err
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	_, err := t.conn.Execute(strictMode)
+	_, err := c.Execute(strictMode)
 	return err
 }
 
-// createSchemas creates the schemas of the tasks with the options that they have at the source.
-func (t *target) createSchemas(source *mysql.Conn, tasks []*task) error {
+// createSchemas creates schemas of the source with the options that they have there.
+func (t *target) createSchemas(source *mysql.Conn, schemas []string) error {
 	done := map[string]bool{}
-	for _, task := range tasks {
-		schema := task.table.Schema
-		if done[task.target.Schema] || t.opt.SkipCreate {
+	for _, schema := range schemas {
+		there, err := t.opt.Mapping.TargetSchema(schema)
+		if err != nil {
+			return err
+		}
+		if done[there] || t.opt.SkipCreate {
 			continue
 		}
-		done[task.target.Schema] = true
+		done[there] = true
 		r, err := source.Execute("SHOW CREATE DATABASE IF NOT EXISTS " + mysql.QuoteIdent(schema))
 		if err != nil {
 			return fmt.Errorf("read the definition of schema %s: %w", schema, mysql.Explain(err))
@@ -78,7 +124,7 @@ func (t *target) createSchemas(source *mysql.Conn, tasks []*task) error {
 		if create, err = ddl.RenameCreate(create, schema, t.opt.Mapping); err != nil {
 			return fmt.Errorf("rename schema %s: %w", schema, err)
 		}
-		if _, err := t.conn.Execute(create); err != nil {
+		if _, err := t.define(create); err != nil {
 			return fmt.Errorf("create schema %s on the target: %w", schema, mysql.Explain(err))
 		}
 	}
@@ -92,7 +138,7 @@ func (t *target) createTable(task *task) error {
 		if !task.recreate {
 			return nil
 		}
-		_, err := t.conn.Execute("TRUNCATE TABLE " + task.quoted())
+		_, err := t.define("TRUNCATE TABLE " + task.quoted())
 		return wrapTable(err, "empty", task)
 	}
 	if task.recreate || t.opt.DropTableIfExists {
@@ -100,54 +146,71 @@ func (t *target) createTable(task *task) error {
 			return err
 		}
 	}
-	create := task.create
-	if columns := t.opt.Mapping.Columns(ddl.Name{Schema: task.table.Schema, Table: task.table.Name}); columns != nil {
-		var err error
-		if create, _, err = ddl.ProjectCreate(create, false, columns); err != nil {
-			return wrapTable(err, "create", task)
-		}
-	}
-	create, err := ddl.RenameCreate(create, task.table.Schema, t.opt.Mapping)
+	whole, err := t.definition(task)
 	if err != nil {
-		return wrapTable(err, "rename", task)
+		return err
+	}
+	create := whole
+	if task.keysLast {
+		create, _ = ddl.SplitKeys(whole)
 	}
 	if err := t.conn.UseDB(task.target.Schema); err != nil { // the statement names its table without the schema
 		return wrapTable(err, "create", task)
 	}
-	err = t.lenient(func() error {
-		_, err := t.conn.Execute(strings.Replace(create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1))
+	err = t.create(create)
+	if err != nil && create != whole {
+		err = t.create(whole) // a table that was there before refers to one of the keys
+	}
+	return wrapTable(err, "create", task)
+}
+
+func (t *target) create(statement string) error {
+	return t.lenient(func() error {
+		_, err := t.define(strings.Replace(statement, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1))
 		return err
 	})
-	return wrapTable(err, "create", task)
+}
+
+// definition is the statement that makes the task's table on the target.
+func (t *target) definition(task *task) (string, error) {
+	create := task.create
+	if columns := t.opt.Mapping.Columns(ddl.Name{Schema: task.table.Schema, Table: task.table.Name}); columns != nil {
+		var err error
+		if create, _, err = ddl.ProjectCreate(create, false, columns); err != nil {
+			return "", wrapTable(err, "create", task)
+		}
+	}
+	create, err := ddl.RenameCreate(create, task.table.Schema, t.opt.Mapping)
+	return create, wrapTable(err, "rename", task)
 }
 
 func (t *target) drop(name ddl.Name) error {
 	if t.opt.SkipCreate {
 		return nil
 	}
-	if _, err := t.conn.Execute("DROP TABLE IF EXISTS " + name.String()); err != nil {
+	if _, err := t.define("DROP TABLE IF EXISTS " + name.String()); err != nil {
 		return fmt.Errorf("drop %s on the target: %w", name, mysql.Explain(err))
 	}
 	return nil
 }
 
-// holdsRows reports whether the table exists on the target with at least a row.
-func (t *target) holdsRows(task *task) (bool, error) {
+// look reports whether the table exists on the target, and whether it has a row there.
+func (t *target) look(task *task) (exists, filled bool, err error) {
 	r, err := t.conn.Execute("SELECT 1 FROM " + task.quoted() + " LIMIT 1")
 	switch mysql.Code(err) {
 	case gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_DB_ERROR:
 		if t.opt.SkipCreate {
-			return false, &mysql.Error{
+			return false, false, &mysql.Error{
 				Sentence:  fmt.Sprintf("the target has no table %s: create it, or set skip_create_db_table to false", task.there()),
 				Permanent: true,
 			}
 		}
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for rows of %s on the target: %w", task.there(), mysql.Explain(err))
+		return false, false, fmt.Errorf("look for rows of %s on the target: %w", task.there(), mysql.Explain(err))
 	}
-	return r.RowNumber() > 0, nil
+	return true, r.RowNumber() > 0, nil
 }
 
 // trim removes the rows behind the last chunk without a gap: several chunks are written at a time, and those behind a gap are
@@ -167,4 +230,14 @@ func wrapTable(err error, verb string, task *task) error {
 		return nil
 	}
 	return fmt.Errorf("%s %s on the target: %w", verb, task.there(), mysql.Explain(err))
+}
+
+// forget takes a table that the source does not have any more out of the copy.
+func (t *target) forget(gone *progress.Table) error {
+	return t.commit(func() error {
+		if err := t.rec.DropTable(gone.Schema, gone.Name); err != nil {
+			return err
+		}
+		return t.rec.Fence()
+	})
 }

@@ -14,20 +14,22 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
-// chunk is a run of rows of a table, adjacent in its key, ready to be written. One without a statement says that the table
+// chunk is a run of rows of a table, adjacent in its key, ready to be written. One without data says that the table
 // has no more.
 type chunk struct {
-	task      *task
-	number    int64
-	statement []byte
-	rows      int
-	lastKey   []byte
+	task   *task
+	number int64
+	// data are the rows: a file if that is set, else a statement.
+	data    []byte
+	file    bool
+	rows    int
+	lastKey []byte
 	// lenient is set if a row holds the empty ENUM value, which a strict session refuses.
 	lenient bool
 }
 
-// maxStatement bounds a chunk's statement in bytes, and with it the memory in use.
-const maxStatement = 1 << 20
+// maxChunk bounds a chunk in bytes, and with it the memory in use.
+const maxChunk = 1 << 20
 
 // pipeline moves chunks from readers to writers and takes their buffers back.
 type pipeline struct {
@@ -35,18 +37,18 @@ type pipeline struct {
 	tasks  chan *task
 	chunks chan *chunk
 	spare  chan []byte
-	// limit is the size at which a statement is full.
+	// limit is the size at which a chunk is full.
 	limit int
 }
 
-// transfer reads the tasks through the snapshot's sessions and writes them through as many target sessions as the options say. Statements
-// stay well below maxPacket, unless a single row does not.
-func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task, maxPacket int) error {
+// transfer reads the tasks through the snapshot's sessions and writes them through as many sessions like t as the options say. Statements
+// stay well below its largest packet, unless a single row does not.
+func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task, t *target) error {
 	group, ctx := errgroup.WithContext(ctx)
 	p := &pipeline{
 		copier: c, tasks: make(chan *task, len(tasks)),
 		chunks: make(chan *chunk, c.opt.Writers), spare: make(chan []byte, 2*c.opt.Writers+len(snap.readers)),
-		limit: min(maxStatement, maxPacket/2),
+		limit: min(maxChunk, t.conn.MaxAllowedPacket/2),
 	}
 	for _, t := range tasks {
 		t.open.Store(1) // the reader
@@ -59,6 +61,7 @@ func (c *Copier) transfer(ctx context.Context, snap *snapshot, tasks []*task, ma
 	}
 	group.Go(func() error {
 		defer close(p.chunks)
+		defer snap.close() // the source need not keep it while the target adds keys
 		return readers.Wait()
 	})
 	for range c.opt.Writers {
@@ -135,8 +138,6 @@ type reader struct {
 	pipeline *pipeline
 	task     *task
 	query    string
-	head     string
-	how      []literal
 	// key holds, for each key column, its place in the rows.
 	key []int
 	// rows decides about each row; place tells where in it each column of the source is.
@@ -153,27 +154,20 @@ func newReader(p *pipeline, t *task) (*reader, error) {
 	}
 	place := map[int]int{}
 	r := &reader{pipeline: p, task: t, next: t.state.Chunks, rows: rows, place: place}
-	var names, expressions []string
+	var columns []mysql.Column
+	var expressions []string
 	for _, i := range rows.Order(len(t.table.Columns)) {
 		c := t.table.Columns[i]
 		if c.Generated {
 			continue
 		}
-		expression, how := readColumn(c)
-		place[i] = len(names)
-		names = append(names, mysql.QuoteIdent(c.Name))
+		expression, _ := readColumn(c)
+		place[i] = len(columns)
+		columns = append(columns, c)
 		expressions = append(expressions, expression)
-		r.how = append(r.how, how)
 	}
-	table := mysql.QuoteTable(t.table.Schema, t.table.Name)
-	verb := "INSERT INTO "
-	if t.resumed() {
-		// Rows of the earlier snapshot may still hold unique values that belong to rows of this one by now; what is replaced
-		// comes back with the events between the two.
-		verb = "REPLACE INTO "
-	}
-	r.head = verb + t.quoted() + " (" + strings.Join(names, ", ") + ") VALUES "
-	r.query = "SELECT " + strings.Join(expressions, ", ") + " FROM " + table
+	t.form = formOf(t, columns)
+	r.query = "SELECT " + strings.Join(expressions, ", ") + " FROM " + mysql.QuoteTable(t.table.Schema, t.table.Name)
 	for _, k := range t.key {
 		r.key = append(r.key, place[k])
 	}
@@ -213,25 +207,16 @@ func (r *reader) add(ctx context.Context, row []gomysql.FieldValue) error {
 		r.begin()
 	}
 	c := r.chunk
-	separator := byte(',')
-	if c.rows == 0 {
-		separator = ' '
+	for i, how := range r.task.form.how {
+		c.lenient = c.lenient || how == ordinal && row[i].Type != gomysql.FieldValueTypeNull && row[i].AsUint64() == 0
 	}
-	c.statement = append(c.statement, separator, '(')
-	for i := range r.how {
-		if i > 0 {
-			c.statement = append(c.statement, ',')
-		}
-		c.lenient = c.lenient || r.how[i] == ordinal && row[i].Type != gomysql.FieldValueTypeNull && row[i].AsUint64() == 0
-		c.statement = appendValue(c.statement, &row[i], r.how[i])
-	}
-	c.statement = append(c.statement, ')')
+	c.data = r.task.form.append(c.data, row, c.rows == 0)
 	c.rows++
 	c.lastKey = c.lastKey[:0]
 	for _, k := range r.key {
 		c.lastKey = appendKeyValue(c.lastKey, &row[k])
 	}
-	if c.rows >= r.pipeline.copier.opt.ChunkSize || len(c.statement) >= r.pipeline.limit {
+	if c.rows >= r.pipeline.copier.opt.ChunkSize || len(c.data) >= r.pipeline.limit {
 		return r.flush(ctx)
 	}
 	return nil
@@ -243,7 +228,7 @@ func (r *reader) begin() {
 	case buffer = <-r.pipeline.spare:
 	default:
 	}
-	r.chunk = &chunk{task: r.task, number: r.next, statement: append(buffer[:0], r.head...)}
+	r.chunk = &chunk{task: r.task, number: r.next, file: r.task.form.load != "", data: r.task.form.begin(buffer[:0])}
 	r.next++
 }
 
@@ -254,6 +239,9 @@ func (r *reader) flush(ctx context.Context) error {
 		return nil
 	}
 	r.chunk = nil
+	if err := r.pipeline.copier.opt.Pace.Wait(ctx, int64(c.rows), int64(len(c.data))); err != nil {
+		return err
+	}
 	r.task.open.Add(1)
 	return r.pipeline.send(ctx, c)
 }

@@ -2,7 +2,10 @@ package fullcopy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"go.uber.org/zap"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -20,13 +23,13 @@ func (p *pipeline) write(ctx context.Context) error {
 	}
 	defer t.close()
 	for c := range p.chunks {
-		if c.statement != nil {
+		if c.data != nil {
 			if err := t.writeChunk(c); err != nil {
 				return err
 			}
 			c.task.rows.Add(int64(c.rows))
 			p.copier.copied.Add(int64(c.rows))
-			p.recycle(c.statement)
+			p.recycle(c.data)
 		}
 		if c.task.open.Add(-1) > 0 {
 			continue
@@ -39,7 +42,7 @@ func (p *pipeline) write(ctx context.Context) error {
 }
 
 func (p *pipeline) recycle(buffer []byte) {
-	if cap(buffer) > 2*maxStatement {
+	if cap(buffer) > 2*maxChunk {
 		return // one huge row must not stay in memory
 	}
 	select {
@@ -60,11 +63,25 @@ func (t *target) commit(do func() error) error {
 	return mysql.Explain(err)
 }
 
-// writeChunk commits the rows together with the record of them.
+// errInexact says that a file holds what a column does not take as it is.
+var errInexact = errors.New("a value would not arrive as it is")
+
+// writeChunk commits the rows together with the record of them. Rows that do not go as a file go as a statement, which says what is wrong with them, if
+// anything is.
 func (t *target) writeChunk(c *chunk) error {
-	if len(c.statement) >= t.conn.MaxAllowedPacket {
+	err := t.tryChunk(c)
+	if errors.Is(err, errInexact) {
+		t.opt.Log.Debug("rows do not go as a file", zap.Stringer("table", c.task.table), zap.Int64("chunk", c.number))
+		c.data, c.file = c.task.form.statement(c.data), false
+		err = t.tryChunk(c)
+	}
+	return err
+}
+
+func (t *target) tryChunk(c *chunk) error {
+	if len(c.data) >= t.conn.MaxAllowedPacket {
 		return &mysql.Error{Permanent: true, Sentence: fmt.Sprintf("a row of %s needs a statement of %d bytes: raise max_allowed_packet on the target %s, now %d, above that",
-			c.task.there(), len(c.statement), t.opt.Target.Addr(), t.conn.MaxAllowedPacket)}
+			c.task.there(), len(c.data), t.opt.Target.Addr(), t.conn.MaxAllowedPacket)}
 	}
 	if err := t.commit(func() error { return t.insert(c) }); err != nil {
 		return fmt.Errorf("write %d rows of %s to the target: %w", c.rows, c.task.there(), err)
@@ -73,29 +90,46 @@ func (t *target) writeChunk(c *chunk) error {
 }
 
 func (t *target) insert(c *chunk) error {
-	exec := func() error {
-		_, err := t.conn.Execute(string(c.statement))
-		return err
-	}
-	var err error
-	if c.lenient {
-		err = t.lenient(exec)
-	} else {
-		err = exec()
-	}
-	if err != nil {
+	if err := t.insertRows(c); err != nil {
 		return err
 	}
 	if c.task.chunked() {
-		if err := t.rec.AddChunk(c.task.table.Schema, c.task.table.Name, c.number, c.lastKey, int64(c.rows)); err != nil {
-			return err
-		}
+		return t.rec.AddChunk(c.task.table.Schema, c.task.table.Name, c.number, c.lastKey, int64(c.rows))
 	}
-	return t.rec.Fence()
+	return t.rec.Mark()
 }
 
-// finish records that the table is complete.
+func (t *target) insertRows(c *chunk) error {
+	run := func() error {
+		_, err := t.conn.Run(c.data)
+		return err
+	}
+	switch {
+	case c.file:
+		return t.load(c)
+	case c.lenient:
+		return t.lenient(run)
+	}
+	return run()
+}
+
+// load writes a file. To the server a value that does not fit, or a key that exists, is a warning.
+func (t *target) load(c *chunk) error {
+	if c.lenient {
+		return errInexact
+	}
+	r, err := t.conn.Load(c.task.form.load, c.data)
+	if err == nil && (r.Warnings > 0 || r.AffectedRows < uint64(c.rows)) {
+		err = errInexact
+	}
+	return err
+}
+
+// finish adds the table's last keys and records that it is complete.
 func (t *target) finish(task *task) error {
+	if err := t.addKeys(task); err != nil {
+		return err
+	}
 	task.state.Done = true
 	task.state.RowsCopied = task.rows.Load()
 	err := t.commit(func() error {

@@ -25,6 +25,9 @@ const maxID = 64
 // stageFull is the task_step_name of a job that copies and stops.
 const stageFull = "job_stage_full"
 
+// defaultRelay is what a relay log may take on a worker's disk, in MiB.
+const defaultRelay = 10 << 10
+
 // Prepare gives the configuration of a new job its full id and defaults, and refuses what its messages' rules cannot: fields that contradict
 // each other.
 func Prepare(c *replicationv1.JobConfig, jobType string) error {
@@ -52,6 +55,9 @@ func completeSource(src *replicationv1.SourceTask) {
 	fill(&src.ChunkSize, 2000)
 	fill(&src.ReplChanBufferSize, 32)
 	fill(&src.GroupTimeout, 100)
+	if src.GetBinlogRelay() {
+		fill(&src.BinlogRelayMaxMib, defaultRelay)
+	}
 }
 
 func fill[T any](field **T, value T) {
@@ -69,6 +75,15 @@ func check(c *replicationv1.JobConfig, jobType string) error {
 	}
 	if sameInstance(from, to) {
 		return fault.Invalid("job.dest_task.mysql_connection_config", "is the instance of src_task: a job cannot write into what it reads")
+	}
+	if len(to.GetMysqlAddresses()) > 0 {
+		return fault.Invalid("job.dest_task.mysql_connection_config.mysql_addresses", "is for src_task: a job writes to one instance")
+	}
+	target := mysql.ConfigOf(to)
+	for i, alternate := range mysql.AlternatesOf(from) {
+		if strings.EqualFold(alternate.Addr(), target.Addr()) {
+			return fault.Invalid(fmt.Sprintf("job.src_task.mysql_connection_config.mysql_addresses[%d]", i), "is the instance of dest_task: a job cannot write into what it reads")
+		}
 	}
 	if err := checkReverse(c); err != nil {
 		return err
@@ -109,6 +124,8 @@ func checkCommon(c reading, jobType string) error {
 	case utf8.RuneCountInString(c.GetJobId()) > maxID:
 		return fault.Invalid("job.job_id", "%q is longer than %d characters: the name may have %d, the rest is the suffix",
 			c.GetJobId(), maxID, maxID-len(jobType)-1)
+	case src.BinlogRelayMaxMib != nil && !src.GetBinlogRelay():
+		return fault.Invalid("job.src_task.binlog_relay_max_mib", "is for jobs with a relay log: set binlog_relay, or leave it out")
 	case src.GetGtid() != "" && src.GetAutoGtid():
 		return fault.Invalid("job.src_task.auto_gtid", "contradicts gtid: give one of them")
 	case c.GetTaskStepName() == stageFull && (src.GetGtid() != "" || src.GetAutoGtid()):
@@ -116,6 +133,9 @@ func checkCommon(c reading, jobType string) error {
 	}
 	if err := mysql.ConfigOf(src.GetMysqlConnectionConfig()).SSL.Check(); err != nil {
 		return fault.Invalid("job.src_task.mysql_connection_config.mysql_ssl_ca", "%v", err)
+	}
+	if err := mysql.CheckAddresses(src.GetMysqlConnectionConfig()); err != nil {
+		return fault.Invalid("job.src_task.mysql_connection_config.mysql_addresses", "%v", err)
 	}
 	return checkRules(src)
 }
@@ -130,30 +150,40 @@ func checkRules(src *replicationv1.SourceTask) error {
 	return err
 }
 
+// checkNodes refuses to pin a job to a node that it does not name.
 func checkNodes(failover bool, src, dest string) error {
 	if failover {
 		return nil
 	}
 	for _, task := range []struct{ field, node string }{{"src_task", src}, {"dest_task", dest}} {
 		if task.node == "" {
-			f := fault.Invalid("job."+task.field+".node_id", "is required because failover is false: name the node that runs the job")
+			f := fault.Invalid("job."+task.field+".node_id", "is required because failover is false: name the node that runs the task")
 			f.Reason = "NODE_REQUIRED"
 			return f
 		}
 	}
-	if src != dest {
-		return fault.Invalid("job.dest_task.node_id", "is not the node of src_task: one node runs both ends of a job, so with failover false both tasks name the same")
-	}
 	return nil
 }
 
-// nodes returns the only node that may run a job and, when any may, the one that should.
-func nodes(failover bool, src, dest string) (pinned, preferred string) {
-	node := strings.ToLower(cmp.Or(src, dest))
-	if failover {
-		return "", node
+// wishes are the nodes that a job names. The node of dest_task runs the job; so it does the source's end, if that names no other.
+type wishes struct {
+	pinned    string // the only node that may run it
+	preferred string // when any may, the one that should
+	source    string // the one of the source's end, if that is another; as pinned or as preferred as the first
+}
+
+func wishesOf(failover bool, src, dest string) wishes {
+	src, dest = strings.ToLower(src), strings.ToLower(dest)
+	var w wishes
+	if src != "" && dest != "" && src != dest {
+		w.source = src
 	}
-	return node, ""
+	if node := cmp.Or(dest, src); failover {
+		w.preferred = node
+	} else {
+		w.pinned = node
+	}
+	return w
 }
 
 // asJSON is how a configuration is stored; a field that a newer release has added is skipped, so that both can run side by side.

@@ -36,6 +36,9 @@ func replacementOf(r *replicationv1.DecideStatementRequest) (string, error) {
 		}
 		return "", nil
 	}
+	if ddl.AtObject(r.GetPosition()) {
+		return "", fault.Invalid("action", "of what a copy cannot create is skip: create it at the target afterwards, or make the target take it")
+	}
 	s, err := ddl.ParseReplacement(r.GetStatement())
 	if err != nil {
 		return "", fault.Invalid("statement", "%v", err)

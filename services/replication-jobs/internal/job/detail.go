@@ -22,21 +22,25 @@ import (
 type detail struct {
 	standing
 
-	ID          string
-	Config      []byte
-	Node        *string // nil while no node has it
-	NodeAddress *string
+	ID     string
+	Config []byte
+	// Of each end, source and target, the id and the address of its node; nil while no node has the job.
+	SourceNode, SourceNodeAddress, Node, NodeAddress *string
 }
 
 func loadDetail(ctx context.Context, pool *pgxpool.Pool, id string, of reach.Reach) (detail, error) {
 	var d detail
 	err := pool.QueryRow(ctx, `
-		SELECT j.id, j.config, j.step, j.status, j.stage, j.copied_percent, j.delay, j.backlog, j.create_time, n.id::text, n.address
+		SELECT j.id, j.config, j.step, j.status, j.stage, j.copied_percent, j.delay, j.backlog, j.create_time,
+			n.id::text, n.address, s.id::text, s.address
 		FROM replication.jobs AS j
 		LEFT JOIN replication.nodes AS n ON n.id = j.node AND j.status <> 'finished'
+		LEFT JOIN replication.allocations AS a ON a.job_id = j.id AND a.epoch = j.epoch AND a.target = 'src'
+		LEFT JOIN replication.nodes AS s ON s.id = a.node
 		WHERE j.id = $1 AND ($2::text IS NULL OR j.tenant = $2) AND ($3::text[] IS NULL OR j.tenant || ':' || j.owner = ANY ($3))`,
 		id, of.Tenant, of.Owners).
-		Scan(&d.ID, &d.Config, &d.Step, &d.Status, &d.Stage, &d.CopiedPercent, &d.Delay, &d.Backlog, &d.CreateTime, &d.Node, &d.NodeAddress)
+		Scan(&d.ID, &d.Config, &d.Step, &d.Status, &d.Stage, &d.CopiedPercent, &d.Delay, &d.Backlog, &d.CreateTime,
+			&d.Node, &d.NodeAddress, &d.SourceNode, &d.SourceNodeAddress)
 	return d, notFound(err, id)
 }
 
@@ -89,10 +93,10 @@ func (d detail) nodes(source, target string) []*replicationv1.TaskNode {
 	if d.Node == nil {
 		return nil
 	}
-	at := func(address, end string) *replicationv1.TaskNode {
-		return &replicationv1.TaskNode{NodeAddr: *d.NodeAddress, NodeId: *d.Node, Source: end, DataSource: address}
+	return []*replicationv1.TaskNode{
+		{NodeAddr: *d.SourceNodeAddress, NodeId: *d.SourceNode, Source: Source, DataSource: source},
+		{NodeAddr: *d.NodeAddress, NodeId: *d.Node, Source: Target, DataSource: target},
 	}
-	return []*replicationv1.TaskNode{at(source, Source), at(target, Target)}
 }
 
 func address(c *replicationv1.MySQLConnection) string {
@@ -101,13 +105,19 @@ func address(c *replicationv1.MySQLConnection) string {
 
 // settings are those of a job, with the zero values of a nil dest for one that writes to Kafka.
 func settings(src *replicationv1.SourceTask, dest *replicationv1.DestTask, failover bool, retry int32) *replicationv1.JobSettings {
-	return &replicationv1.JobSettings{
+	s := &replicationv1.JobSettings{
 		BinlogRelay: src.GetBinlogRelay(), FailOver: failover, RetryTimes: retry,
 		ParallelWorkers: dest.GetParallelWorkers(), ReplChanBufferSize: src.GetReplChanBufferSize(),
 		GroupMaxSize: src.GetGroupMaxSize(), ChunkSize: src.GetChunkSize(), GroupTimeout: src.GetGroupTimeout(),
 		DropTableIfExists: src.GetDropTableIfExists(), SkipCreateDbTable: src.GetSkipCreateDbTable(),
+		ReplicateObjects:   src.GetReplicateObjects(),
 		UseMySqlDependency: dest.GetUseMySqlDependency(), DependencyHistorySize: dest.GetDependencyHistorySize(),
+		ConflictPolicy: dest.GetConflictPolicy(), BinlogRelayMaxMib: src.BinlogRelayMaxMib,
 	}
+	if dest != nil {
+		s.MaxRowsPerSecond, s.MaxBytesPerSecond, s.MaxMergedTransactions = dest.MaxRowsPerSecond, dest.MaxBytesPerSecond, dest.MaxMergedTransactions
+	}
+	return s
 }
 
 // logLine is an event with the placement it belongs to; Type is nil for a placement without events.

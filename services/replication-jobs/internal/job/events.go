@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	eventv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1"
+	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
 	"github.com/opsdeck/opsdeck/pkg/authn"
 	"github.com/opsdeck/opsdeck/pkg/bus"
@@ -14,13 +15,14 @@ import (
 
 // What somebody did to a job.
 const (
-	verbCreated = "created"
-	verbUpdated = "updated"
-	verbPaused  = "paused"
-	verbResumed = "resumed"
-	verbStarted = "started"
-	verbDecided = "decided"
-	verbDeleted = "deleted"
+	verbCreated   = "created"
+	verbUpdated   = "updated"
+	verbPaused    = "paused"
+	verbResumed   = "resumed"
+	verbStarted   = "started"
+	verbDecided   = "decided"
+	verbDeleted   = "deleted"
+	verbVerifying = "verifying"
 )
 
 // Summary names a job, its owner and its status.
@@ -32,6 +34,21 @@ func changed(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j Summary, verb
 		Type: "opsdeck.replication.job." + verb, Subject: j.ID, Tenant: j.Tenant,
 		Data: &eventv1.ReplicationJobChanged{
 			JobId: j.ID, JobType: j.Type, Owner: j.Tenant + ":" + j.Owner, ChangedBy: authn.FromContext(ctx).Name(),
+		},
+	})
+}
+
+// Verified publishes, with the transaction, that a pass of a job's verification has come to its end, or the verification has failed.
+func Verified(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j Summary, last *replicationv1.Verification) error {
+	failure := ""
+	if last.GetState() == "failed" {
+		failure = last.GetError()
+	}
+	return bus.Publish(ctx, tx, queue, bus.Event{
+		Type: "opsdeck.replication.job.verified", Subject: j.ID, Tenant: j.Tenant,
+		Data: &eventv1.ReplicationJobVerified{
+			JobId: j.ID, Pass: last.GetPass(), RowsCompared: last.GetRowsCompared(),
+			DifferencesFound: last.GetDifferencesFound(), DifferencesRepaired: last.GetDifferencesRepaired(), Error: failure,
 		},
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
@@ -18,6 +19,8 @@ const (
 	// forgetDelay gives a run time to stop. One that does not can write no more: it finds its row gone.
 	forgetDelay   = 5 * time.Second
 	forgetTimeout = 30 * time.Second
+	// forgetAgain is how often the worker looks whether a run has stopped, as long as forgetDelay lasts.
+	forgetAgain = 200 * time.Millisecond
 )
 
 // Forget removes what the target of a job remembers of one incarnation of it. Doing it twice does no harm.
@@ -48,30 +51,40 @@ func forgetLater(ctx context.Context, tx pgx.Tx, queue *jobs.Client, j locked) e
 		return err
 	}
 	target := config.GetDestTask().GetMysqlConnectionConfig()
+	if err := leave(ctx, tx, j, target); err != nil {
+		return err
+	}
 	_, err = queue.Insert(ctx, tx, forgetArgs{
 		JobID: j.ID, Incarnation: j.Incarnation,
 		Host: target.GetMysqlHost(), Port: target.GetMysqlPort(), User: target.GetMysqlUser(), Password: j.Target,
 		SSLMode: target.GetMysqlSslMode(), SSLCA: target.GetMysqlSslCa(),
-	}, &river.InsertOpts{ScheduledAt: time.Now().Add(forgetDelay)})
+	}, nil)
 	return err
 }
 
 // AddForgetWorker registers the worker that removes traces of deleted jobs. A target that is out of reach is tried again,
 // with growing pauses, for three weeks.
-func AddForgetWorker(workers *river.Workers, sealer *secret.Sealer, forget Forget) {
-	river.AddWorker(workers, &forgetWorker{sealer: sealer, forget: forget})
+func AddForgetWorker(workers *river.Workers, pool *pgxpool.Pool, sealer *secret.Sealer, wake Waker, forget Forget) {
+	river.AddWorker(workers, &forgetWorker{pool: pool, sealer: sealer, wake: wake, forget: forget})
 }
 
 type forgetWorker struct {
 	river.WorkerDefaults[forgetArgs]
 
+	pool   *pgxpool.Pool
 	sealer *secret.Sealer
+	wake   Waker
 	forget Forget
 }
 
-// Work removes the traces of one job.
+// Work removes the traces of one job, once its run has stopped. Jobs that wait for that are then looked at.
 func (w *forgetWorker) Work(ctx context.Context, job *river.Job[forgetArgs]) error {
 	a := job.Args
+	if runs, err := stillRuns(ctx, w.pool, a.Incarnation); err != nil {
+		return err
+	} else if runs {
+		return river.JobSnooze(forgetAgain)
+	}
 	password, err := w.sealer.Open(a.Password, place(a.Incarnation, Target))
 	if err != nil {
 		return fmt.Errorf("password of the target of deleted job %s: %w", a.JobID, err)
@@ -82,6 +95,10 @@ func (w *forgetWorker) Work(ctx context.Context, job *river.Job[forgetArgs]) err
 	if err := w.forget(ctx, target, a.JobID, a.Incarnation); err != nil {
 		return fmt.Errorf("remove the traces of deleted job %s from %s: %w", a.JobID, a.Host, err)
 	}
+	if err := cleared(ctx, w.pool, a.Incarnation); err != nil {
+		return err
+	}
+	w.wake.Wake("")
 	return nil
 }
 

@@ -81,10 +81,13 @@ func (s *Service) create(ctx context.Context, job newJob) (int64, error) {
 func (s *Service) store(ctx context.Context, job newJob) (int64, error) {
 	var index int64
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if err := checkPinned(ctx, tx, job.pinned); err != nil {
+		if err := checkPinned(ctx, tx, job.nodes); err != nil {
 			return err
 		}
 		if err := checkPredecessor(ctx, tx, job); err != nil {
+			return err
+		}
+		if err := checkShared(ctx, tx, job); err != nil {
 			return err
 		}
 		if index, err = insert(ctx, tx, job); err != nil {
@@ -113,13 +116,12 @@ func (s *Service) newRow(jobType string, config *replicationv1.JobConfig, incarn
 	if err != nil {
 		return newJob{}, err
 	}
-	pinned, preferred := nodes(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId())
 	return newJob{
 		id: config.GetJobId(), jobType: jobType, incarnation: incarnation,
 		config: text, step: config.GetTaskStepName(), predecessor: config.GetSrcTask().GetWaitOnJob(),
 		sourceHost: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlHost(),
 		targetHost: config.GetDestTask().GetMysqlConnectionConfig().GetMysqlHost(),
-		passwords:  box, pinned: pinned, preferred: preferred,
+		passwords:  box, nodes: wishesOf(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId()),
 	}, nil
 }
 
@@ -186,7 +188,15 @@ func (s *Service) GetJob(ctx context.Context, r *replicationv1.GetJobRequest) (*
 		return nil, err
 	}
 	profile, err := d.toProto()
-	return &replicationv1.GetJobResponse{BasicTaskProfile: profile, TaskLogs: logs}, err
+	if err != nil {
+		return nil, err
+	}
+	relay, err := loadRelay(ctx, s.pool, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	verification, err := loadVerification(ctx, s.pool, d.ID)
+	return &replicationv1.GetJobResponse{BasicTaskProfile: profile, TaskLogs: logs, Verification: verification, Relay: relay}, err
 }
 
 // PauseJob stops a job where it is.

@@ -79,6 +79,7 @@ func (s *Service) reversed(ctx context.Context, j locked, accounts *replicationv
 	back.SrcTask.TaskName, back.DestTask.TaskName = "src", "dest"
 	back.SrcTask.NodeId, back.DestTask.NodeId = dest.GetNodeId(), src.GetNodeId()
 	back.SrcTask.MysqlConnectionConfig, back.DestTask.MysqlConnectionConfig = dest.GetMysqlConnectionConfig(), src.GetMysqlConnectionConfig()
+	back.DestTask.MysqlConnectionConfig.MysqlAddresses = nil
 	back.SrcTask.ReplicateDoDb, back.SrcTask.ReplicateIgnoreDb = do, ignore
 	back.SrcTask.WaitOnJob, back.SrcTask.AutoGtid, back.SrcTask.Gtid = j.ID, true, ""
 	back.SrcTask.DropTableIfExists = false

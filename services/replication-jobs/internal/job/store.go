@@ -18,7 +18,7 @@ type newJob struct {
 	step, sourceHost, targetHost            string
 	predecessor                             string // of a reverse job: the one that it takes over from
 	passwords                               sealed
-	pinned, preferred                       string
+	nodes                                   wishes
 }
 
 func (j newJob) summary() Summary {
@@ -33,11 +33,21 @@ func (j newJob) status() string {
 	return "pending"
 }
 
-// checkPinned refuses a node that was never seen: a job that only it may run would wait for ever.
-func checkPinned(ctx context.Context, tx pgx.Tx, node string) error {
-	if node == "" {
+// checkPinned refuses nodes that were never seen: a job that only they may run would wait for ever.
+func checkPinned(ctx context.Context, tx pgx.Tx, nodes wishes) error {
+	if nodes.pinned == "" {
 		return nil
 	}
+	if nodes.source == "" {
+		return checkSeen(ctx, tx, "job.src_task.node_id", nodes.pinned)
+	}
+	if err := checkSeen(ctx, tx, "job.src_task.node_id", nodes.source); err != nil {
+		return err
+	}
+	return checkSeen(ctx, tx, "job.dest_task.node_id", nodes.pinned)
+}
+
+func checkSeen(ctx context.Context, tx pgx.Tx, field, node string) error {
 	var known bool
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM replication.nodes WHERE id::text = $1)`, node).Scan(&known); err != nil {
 		return pg.Fault(err, "NODES", "look for node %s", node)
@@ -45,7 +55,7 @@ func checkPinned(ctx context.Context, tx pgx.Tx, node string) error {
 	if known {
 		return nil
 	}
-	f := fault.Invalid("job.src_task.node_id", "no node %q was ever seen, and failover is false: name one that GET /v2/nodes lists", node)
+	f := fault.Invalid(field, "no node %q was ever seen, and failover is false: name one that GET /v2/nodes lists", node)
 	f.Reason = "NODE_UNKNOWN"
 	return f
 }
@@ -55,11 +65,14 @@ func insert(ctx context.Context, tx pgx.Tx, j newJob) (int64, error) {
 	var index int64
 	err := tx.QueryRow(ctx, `
 		INSERT INTO replication.jobs (id, type, incarnation, tenant, owner, modify_index, config, step, source_host, target_host,
-			source_password, target_password, pinned_node, preferred_node, status)
-		VALUES ($1, $2, $3, $4, $5, nextval('replication.revision'), $6, $7, $8, $9, $10, $11, nullif($12, ''), nullif($13, ''), $14)
+			source_password, target_password, pinned_node, preferred_node, source_node, status, reason)
+		VALUES ($1, $2, $3, $4, $5, nextval('replication.revision'), $6, $7, $8, $9, $10, $11, nullif($12, ''), nullif($13, ''), nullif($14, ''), $15,
+			coalesce((SELECT 'waited until what the deleted job ' || l.job_id || ' had left at the target was cleared' FROM replication.leftovers AS l
+				WHERE lower(l.target_host) = lower($9) AND l.target_port = ($6::jsonb -> 'dest_task' -> 'mysql_connection_config' ->> 'mysql_port')::int
+				ORDER BY l.delete_time DESC LIMIT 1), ''))
 		RETURNING modify_index`,
 		j.id, j.jobType, j.incarnation, j.tenant, j.owner, j.config, j.step, j.sourceHost, j.targetHost,
-		j.passwords.source, j.passwords.target, j.pinned, j.preferred, j.status()).Scan(&index)
+		j.passwords.source, j.passwords.target, j.nodes.pinned, j.nodes.preferred, j.nodes.source, j.status()).Scan(&index)
 	return index, pg.Fault(err, "JOB_EXISTS", "job %s exists already: choose another job_id, or delete that job first", j.id)
 }
 
@@ -74,14 +87,19 @@ func replace(ctx context.Context, tx pgx.Tx, j newJob, epoch int64) (int64, erro
 	if err != nil {
 		return 0, pg.Fault(err, "JOB", "update job %s", j.id)
 	}
+	if err := verifyAnew(ctx, tx, j.id, j.incarnation); err != nil {
+		return 0, err
+	}
 	var index int64
 	err = tx.QueryRow(ctx, `
 		UPDATE replication.jobs SET modify_index = nextval('replication.revision'), config = $2, step = $3, source_host = $4, target_host = $5,
-			source_password = $6, target_password = $7, pinned_node = nullif($8, ''), preferred_node = nullif($9, ''), incarnation = $10,
-			node = NULL, reported = false, reason = '', status = CASE WHEN status IN ('paused', 'reverse-init') THEN status ELSE 'pending' END
+			source_password = $6, target_password = $7, pinned_node = nullif($8, ''), preferred_node = nullif($9, ''), source_node = nullif($11, ''), incarnation = $10,
+			relay_node = CASE WHEN incarnation = $10 THEN relay_node END,
+			stage = CASE WHEN incarnation = $10 THEN stage ELSE '' END, copied_percent = CASE WHEN incarnation = $10 THEN copied_percent ELSE 0 END,
+			node = NULL, reported = false, reason = '', stopped_at = '', status = CASE WHEN status IN ('paused', 'reverse-init') THEN status ELSE 'pending' END
 		WHERE id = $1
 		RETURNING modify_index`,
-		j.id, j.config, j.step, j.sourceHost, j.targetHost, j.passwords.source, j.passwords.target, j.pinned, j.preferred, j.incarnation).Scan(&index)
+		j.id, j.config, j.step, j.sourceHost, j.targetHost, j.passwords.source, j.passwords.target, j.nodes.pinned, j.nodes.preferred, j.incarnation, j.nodes.source).Scan(&index)
 	return index, pg.Fault(err, "JOB", "update job %s", j.id)
 }
 

@@ -86,12 +86,11 @@ func (s *Subscriptions) row(config *replicationv1.SubscriptionConfig, incarnatio
 	if err != nil {
 		return newJob{}, err
 	}
-	pinned, preferred := nodes(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId())
 	return newJob{
 		id: config.GetJobId(), jobType: Subscription, incarnation: incarnation, config: text, step: config.GetTaskStepName(),
 		sourceHost: config.GetSrcTask().GetMysqlConnectionConfig().GetMysqlHost(),
 		targetHost: strings.Join(config.GetDestTask().GetKafkaBrokerAddrs(), ","),
-		passwords:  box, pinned: pinned, preferred: preferred,
+		passwords:  box, nodes: wishesOf(config.GetFailover(), config.GetSrcTask().GetNodeId(), config.GetDestTask().GetNodeId()),
 	}, nil
 }
 
@@ -122,6 +121,9 @@ func checkSubscription(c *replicationv1.SubscriptionConfig) error {
 	dest := c.GetDestTask()
 	if err := checkCommon(c, Subscription); err != nil {
 		return err
+	}
+	if len(c.GetSrcTask().GetReplicateObjects()) > 0 {
+		return fault.Invalid("job.src_task.replicate_objects", "means nothing to a subscription: leave it out")
 	}
 	for i, addr := range dest.GetKafkaBrokerAddrs() {
 		_, port, err := net.SplitHostPort(addr)

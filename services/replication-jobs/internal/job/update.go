@@ -48,8 +48,13 @@ func (s *Service) update(ctx context.Context, id string, become func(context.Con
 		if err != nil {
 			return err
 		}
-		if err := checkPinned(ctx, tx, row.pinned); err != nil {
+		if err := checkPinned(ctx, tx, row.nodes); err != nil {
 			return err
+		}
+		if row.incarnation != j.Incarnation || j.Status == "finished" { // it may write to other tables than before, or begin to write again
+			if err := checkShared(ctx, tx, row); err != nil {
+				return err
+			}
 		}
 		if index, err = replace(ctx, tx, row, j.Epoch); err != nil {
 			return err
@@ -112,9 +117,9 @@ func keepReverse(before, now *replicationv1.JobConfig) error {
 func differs(before, now *replicationv1.JobConfig) string {
 	was, is := before.GetSrcTask(), now.GetSrcTask()
 	switch {
-	case !sameInstance(was.GetMysqlConnectionConfig(), is.GetMysqlConnectionConfig()):
+	case !sameServer(was.GetMysqlConnectionConfig(), is.GetMysqlConnectionConfig()):
 		return "src_task.mysql_connection_config"
-	case !sameInstance(before.GetDestTask().GetMysqlConnectionConfig(), now.GetDestTask().GetMysqlConnectionConfig()):
+	case !sameServer(before.GetDestTask().GetMysqlConnectionConfig(), now.GetDestTask().GetMysqlConnectionConfig()):
 		return "dest_task.mysql_connection_config"
 	case !sameRules(was.GetReplicateDoDb(), is.GetReplicateDoDb()):
 		return "src_task.replicate_do_db"
@@ -124,12 +129,23 @@ func differs(before, now *replicationv1.JobConfig) string {
 		return "src_task.gtid"
 	case was.GetAutoGtid() != is.GetAutoGtid():
 		return "src_task.auto_gtid"
+	case !sameObjects(was.GetReplicateObjects(), is.GetReplicateObjects()):
+		return "src_task.replicate_objects"
 	}
 	return ""
 }
 
 func sameInstance(a, b *replicationv1.MySQLConnection) bool {
 	return strings.EqualFold(a.GetMysqlHost(), b.GetMysqlHost()) && a.GetMysqlPort() == b.GetMysqlPort()
+}
+
+// sameServer reports whether a node reaches the same instance in the same way.
+func sameServer(a, b *replicationv1.MySQLConnection) bool {
+	return sameInstance(a, b) && a.GetMysqlSocket() == b.GetMysqlSocket()
+}
+
+func sameObjects(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 func sameRules(a, b []*replicationv1.SchemaRule) bool {

@@ -17,8 +17,9 @@ var (
 	errStalled    = errors.New("the brokers have acknowledged nothing for too long")
 )
 
-// fencing are the errors by which brokers tell a producer that a later one has taken its place.
-var fencing = []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping}
+// fencing are the errors by which brokers tell a producer that a later one has taken its place. With the last of them they answer a
+// commit whose transaction the later one has rolled back a moment before.
+var fencing = []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState}
 
 // hints say what to do about errors that an operator can cure.
 var hints = []struct {

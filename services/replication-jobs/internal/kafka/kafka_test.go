@@ -7,8 +7,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,4 +109,34 @@ func TestProgress(t *testing.T) {
 
 	_, _, err = kafka.Open(t.Context(), cfg, job)
 	require.ErrorIs(t, err, progress.ErrFenced)
+}
+
+// Buffers of messages that have arrived are written over by later ones: none may be seen in the place of another.
+func TestBuffersAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	cfg := kafka.Config{Brokers: kafkatest.Start(t).ListenAddrs(), MaxMessage: 1_000_000}
+	p, _, err := kafka.Open(t.Context(), cfg, job)
+	require.NoError(t, err)
+	defer p.Close()
+	const transactions, messages = 5, 200
+	used := 0
+	want := map[string]bool{}
+	for n := range transactions * messages {
+		buffer := p.Buffer()
+		if cap(buffer) > 0 {
+			used++
+		}
+		value := fmt.Appendf(buffer, "%d %s", n, strings.Repeat("v", n))
+		want[string(value)] = true
+		require.NoError(t, p.Send(t.Context(), kafka.Message{Topic: "rows", Key: strconv.AppendInt(nil, int64(n), 10), Value: value}))
+		if n%messages == messages-1 {
+			require.NoError(t, p.Commit(t.Context()))
+		}
+	}
+	require.Positive(t, used)
+	got := map[string]bool{}
+	for _, r := range kafkatest.All(t, cfg.Brokers, "rows") {
+		got[string(r.Value)] = true
+	}
+	require.Equal(t, want, got)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ const (
 	watchEvery    = 3 * time.Second
 	// overhead is what a message takes beside its key and value.
 	overhead = 128
+	// maxKept is the largest buffer that is kept for another message.
+	maxKept = 64 << 10
 )
 
 // Message is what is written to a topic.
@@ -48,7 +51,7 @@ type Header struct {
 	Value []byte
 }
 
-// Producer writes messages and progress of one job. It is used by one goroutine, except for Watch and Unacknowledged.
+// Producer writes messages and progress of one job. It is used by one goroutine, except for Watch, Unacknowledged and Buffer.
 type Producer struct {
 	cfg    Config
 	job    Job
@@ -56,6 +59,8 @@ type Producer struct {
 	admin  *kadm.Client
 	topics map[string]bool
 	open   bool // a transaction is
+	// buffers are values of messages that the brokers have.
+	buffers sync.Pool
 
 	failed atomic.Pointer[error]
 	heard  atomic.Int64 // when the brokers last acknowledged, or there was nothing to acknowledge
@@ -115,23 +120,34 @@ func (p *Producer) claim(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// Send hands over a message of the transaction under way, or of a new one. It waits while too much is not acknowledged.
+// Buffer returns an empty buffer to append the value of a message to.
+func (p *Producer) Buffer() []byte {
+	if buffer, ok := p.buffers.Get().(*[]byte); ok {
+		return (*buffer)[:0]
+	}
+	return nil
+}
+
+// Send hands over a message of the transaction under way, or of a new one. It waits while too much is not acknowledged. The value is the
+// producer's from then on, which writes over it once the brokers have it; key and headers must stay as they are.
 func (p *Producer) Send(ctx context.Context, m Message) error {
 	if size := len(m.Key) + len(m.Value) + overhead; size > p.cfg.MaxMessage {
 		return fmt.Errorf("a message about %s for topic %s takes %d bytes, more than kafka_max_message_bytes allows (%d): raise it, and the topic's max.message.bytes",
 			m.About, m.Topic, size, p.cfg.MaxMessage)
 	}
-	if err := p.ensure(ctx, byBroker, nil, m.Topic); err != nil {
-		return err
+	if !p.topics[m.Topic] {
+		if err := p.ensure(ctx, byBroker, nil, m.Topic); err != nil {
+			return err
+		}
 	}
 	r := &kgo.Record{Topic: m.Topic, Key: m.Key, Value: m.Value, Timestamp: m.Time}
 	for _, h := range m.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Name, Value: h.Value})
 	}
-	return p.send(ctx, r)
+	return p.send(ctx, r, p.sent)
 }
 
-func (p *Producer) send(ctx context.Context, r *kgo.Record) error {
+func (p *Producer) send(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) error {
 	if err := p.failure(ctx); err != nil {
 		return err
 	}
@@ -144,11 +160,20 @@ func (p *Producer) send(ctx context.Context, r *kgo.Record) error {
 	if p.client.BufferedProduceRecords() == 0 {
 		p.heard.Store(time.Now().UnixNano())
 	}
-	p.client.Produce(ctx, r, p.acknowledged)
+	p.client.Produce(ctx, r, promise)
 	return nil
 }
 
-// acknowledged is told of every message what became of it.
+// sent is told of every message what became of it, and keeps the buffer of one that has arrived.
+func (p *Producer) sent(r *kgo.Record, err error) {
+	p.acknowledged(r, err)
+	if err == nil && cap(r.Value) > 0 && cap(r.Value) <= maxKept {
+		value := r.Value
+		p.buffers.Put(&value)
+	}
+}
+
+// acknowledged is told of every record what became of it.
 func (p *Producer) acknowledged(r *kgo.Record, err error) {
 	if err == nil {
 		p.heard.Store(time.Now().UnixNano())
@@ -170,7 +195,7 @@ func (p *Producer) failure(ctx context.Context) error {
 // the records are committed alone. After an error the producer is of no use any more.
 func (p *Producer) Commit(ctx context.Context, records ...Record) error {
 	for _, r := range records {
-		if err := p.send(ctx, &kgo.Record{Topic: p.job.ProgressTopic(), Key: r.key, Value: r.value}); err != nil {
+		if err := p.send(ctx, &kgo.Record{Topic: p.job.ProgressTopic(), Key: r.key, Value: r.value}, p.acknowledged); err != nil {
 			return err
 		}
 	}

@@ -39,14 +39,14 @@ func (s *Service) GetTaskStatus(ctx context.Context, r *replicationv1.GetTaskSta
 		return nil, unknown
 	}
 	var target string
-	var figures []byte
+	var figures, carried []byte
 	of := reach.Of(ctx)
 	err = s.pool.QueryRow(ctx, `
-		SELECT a.target, a.figures
+		SELECT a.target, a.figures, a.carried
 		FROM replication.allocations AS a
 		JOIN replication.jobs AS j ON j.id = a.job_id
 		WHERE a.id = $1 AND ($2::text IS NULL OR j.tenant = $2) AND ($3::text[] IS NULL OR j.tenant || ':' || j.owner = ANY ($3))`,
-		id.String(), of.Tenant, of.Owners).Scan(&target, &figures)
+		id.String(), of.Tenant, of.Owners).Scan(&target, &figures, &carried)
 	if err != nil {
 		return nil, pg.Fault(err, unknown.Reason, "%s", unknown.Message)
 	}
@@ -59,9 +59,15 @@ func (s *Service) GetTaskStatus(ctx context.Context, r *replicationv1.GetTaskSta
 	}
 	if figures != nil {
 		status = &replicationv1.TaskStatus{}
-		if err := proto.Unmarshal(figures, status); err != nil {
-			return nil, fmt.Errorf("stored figures of allocation %s: %w", id, err)
-		}
+	}
+	if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(figures, status); err != nil {
+		return nil, fmt.Errorf("stored figures of allocation %s: %w", id, err)
+	}
+	if carried != nil { // the node of a far source counts its messages itself
+		status.NatsMessageStatus = nil
+	}
+	if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(carried, status); err != nil {
+		return nil, fmt.Errorf("stored figures of the node that carries allocation %s: %w", id, err)
 	}
 	return &replicationv1.GetTaskStatusResponse{TasksStatus: status}, nil
 }

@@ -101,7 +101,8 @@ func (s *imitation) HandleQuery(query string) (*gomysql.Result, error) {
 		return gomysql.NewResultReserveResultset(0), nil
 	}
 	session := answer{"SELECT VERSION()", []string{"VERSION()", "@@max_allowed_packet"}, [][]any{{s.version, 67108864}}}
-	for _, a := range append(s.answers, session) {
+	unknown := answer{"SHOW SESSION VARIABLES LIKE", []string{"Variable_name", "Value"}, nil}
+	for _, a := range append(s.answers, session, unknown) {
 		if strings.HasPrefix(query, a.to) {
 			r, err := gomysql.BuildSimpleTextResultset(a.columns, a.rows)
 			return gomysql.NewResult(r), err

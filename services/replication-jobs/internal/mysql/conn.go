@@ -9,12 +9,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 )
 
-const dialTimeout = 10 * time.Second
+const (
+	dialTimeout = 10 * time.Second
+	// loginTimeout bounds what comes between the connection and the first statement of its owner.
+	loginTimeout = 20 * time.Second
+)
 
 // sessionMode keeps zero dates and explicit zeros of AUTO_INCREMENT columns as they are, and refuses every value that a
 // column cannot hold instead of cutting it.
@@ -27,10 +32,27 @@ type Config struct {
 	User     string
 	Password string
 	SSL      SSL
+	// Socket is the path of a unix socket, by which the server is reached instead of Host and Port; "" for those.
+	Socket string
+	// Dial reaches the server from where Host, Port and Socket mean nothing; nil for what they say. What it returns may outlive its context.
+	Dial func(context.Context) (net.Conn, error) `json:"-"`
 }
 
-// Addr returns host:port, fit for messages: it holds no secret.
-func (c Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))) }
+// DialContext opens a connection to the server, on which nobody has logged in; it is for the client library.
+func (c Config) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.Dial != nil {
+		return c.Dial(ctx)
+	}
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+}
+
+// Addr returns host:port, or the path of the socket, fit for messages: it holds no secret.
+func (c Config) Addr() string {
+	if c.Socket != "" {
+		return c.Socket
+	}
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+}
 
 // Conn is one session with a server. It is not safe for concurrent use.
 type Conn struct {
@@ -44,9 +66,12 @@ type Conn struct {
 	// Config is how the session was opened, with what was preferred as it was chosen: "required" or "disabled".
 	Config Config
 
-	ctx    context.Context //nolint:containedctx // the session ends with it; see Connect
-	socket net.Conn
-	unbind func() bool
+	ctx     context.Context //nolint:containedctx // the session ends with it; see Connect
+	socket  net.Conn
+	unbind  func() bool
+	batches bool // the server takes several statements at a time
+	// compound is the text of the last one, to be written over.
+	compound []byte
 }
 
 // Connect opens a session in UTC and utf8mb4 whose UPDATE counts are found rows. The session lives no longer than ctx: when
@@ -54,6 +79,10 @@ type Conn struct {
 // a statement of hours (an ALTER TABLE) is legitimate; a vanished peer is found by TCP keepalive.
 func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 	if cfg.SSL.Mode != "" && cfg.SSL.Mode != SSLPreferred {
+		return connect(ctx, cfg)
+	}
+	if cfg.Socket != "" { // it does not leave the machine
+		cfg.SSL.Mode = SSLDisabled
 		return connect(ctx, cfg)
 	}
 	cfg.SSL.Mode = SSLRequired
@@ -87,17 +116,19 @@ func connect(ctx context.Context, cfg Config) (*Conn, error) {
 	}
 	c := &Conn{ctx: ctx, Config: cfg}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTimeout}
-		socket, err := d.DialContext(ctx, network, address)
+		socket, err := cfg.DialContext(ctx, network, address)
 		if err == nil {
 			c.socket = socket
 			c.unbind = context.AfterFunc(c.ctx, func() { _ = socket.Close() })
+			err = socket.SetDeadline(time.Now().Add(loginTimeout))
 		}
 		return socket, err
 	}
 	inner, err := client.ConnectWithDialer(ctx, "", cfg.Addr(), cfg.User, cfg.Password, "", dial, func(o *client.Conn) error {
-		if err := o.SetCapability(gomysql.CLIENT_FOUND_ROWS); err != nil {
-			return err
+		for _, capability := range []uint32{gomysql.CLIENT_FOUND_ROWS, gomysql.CLIENT_LOCAL_FILES} { // files: see Load
+			if err := o.SetCapability(capability); err != nil {
+				return err
+			}
 		}
 		if encryption != nil {
 			o.SetTLSConfig(encryption)
@@ -109,9 +140,13 @@ func connect(ctx context.Context, cfg Config) (*Conn, error) {
 		return nil, explainConnect(cfg, c.cause(err))
 	}
 	c.Conn = inner
-	if err := c.setUp(); err != nil {
+	err = c.setUp()
+	if err == nil {
+		err = c.socket.SetDeadline(time.Time{})
+	}
+	if err != nil {
 		c.drop()
-		return nil, explainConnect(cfg, err)
+		return nil, explainConnect(cfg, c.cause(err))
 	}
 	return c, nil
 }
@@ -136,13 +171,36 @@ func (c *Conn) setUp() error {
 	}
 	c.MaxAllowedPacket = int(size)
 	c.Flavor = Detect(c.Version)
-	return nil
+	return c.showAll()
+}
+
+// showAll has MySQL show the primary keys that it has generated: its log has their columns too. A server that only speaks like such a version need
+// not know the variable.
+func (c *Conn) showAll() error {
+	if c.Flavor.Name() != gomysql.MySQLFlavor {
+		return nil
+	}
+	if since, err := c.CompareServerVersion("8.0.30"); err != nil || since < 0 {
+		return nil //nolint:nilerr // a version that says nothing is not one that generates keys
+	}
+	const variable = "show_gipk_in_create_table_and_information_schema"
+	known, err := c.Execute("SHOW SESSION VARIABLES LIKE '" + variable + "'")
+	if err != nil || known.RowNumber() == 0 {
+		return err
+	}
+	_, err = c.Execute("SET SESSION " + variable + " = ON")
+	return err
 }
 
 // Execute runs one statement. With arguments it is prepared, executed and closed.
 func (c *Conn) Execute(statement string, args ...any) (*gomysql.Result, error) {
 	r, err := c.Conn.Execute(statement, args...)
 	return r, c.cause(err)
+}
+
+// Run executes a statement without arguments, which may be large: it is not copied on the way.
+func (c *Conn) Run(statement []byte) (*gomysql.Result, error) {
+	return c.Execute(unsafe.String(unsafe.SliceData(statement), len(statement))) //nolint:gosec // nobody changes it meanwhile, and nobody keeps it
 }
 
 // ExecuteSelectStreaming hands the rows of a SELECT to row one by one; a row's values are valid until row returns.

@@ -77,6 +77,7 @@ var refusals = map[uint16]string{
 	gomysql.ER_DBACCESS_DENIED_ERROR:        "the user lacks a privilege on a schema",
 	gomysql.ER_SPECIFIC_ACCESS_DENIED_ERROR: "the user lacks a privilege",
 	gomysql.ER_DISK_FULL:                    "the server's disk is full",
+	gomysql.ER_RECORD_FILE_FULL:             "the server has no room left for the table: free space on its disk, or raise the limit of its tablespace",
 	gomysql.ER_OPTION_PREVENTS_STATEMENT:    "the server is read-only: it does not take the statement",
 	gomysql.ER_DUP_ENTRY:                    "a row exists already under the same key",
 	gomysql.ER_DATA_TOO_LONG:                "a value does not fit its column: source and target definitions differ",
@@ -109,7 +110,7 @@ func explainConnect(cfg Config, err error) error {
 		return &Error{Sentence: fmt.Sprintf("%s wants TLS of user %q: set mysql_ssl_mode to required, or to a mode that verifies", cfg.Addr(), cfg.User), Permanent: true, Err: err}
 	case errors.As(err, &dns):
 		return &Error{Sentence: fmt.Sprintf("host %q is unknown: check its name", cfg.Host), Err: err}
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return &Error{Sentence: "nothing listens on " + cfg.Addr() + ": check host and port, and that the server runs", Err: err}
 	}
 	return &Error{Sentence: "cannot log in to " + cfg.Addr(), Err: err}

@@ -21,6 +21,8 @@ type Flavor interface {
 	SnapshotPosition(c *Conn) (p Position, known bool, err error)
 	// Missing returns an explanation if the server has already purged transactions that follow from, else "".
 	Missing(c *Conn, from Position) (string, error)
+	// Lacks returns what of from the server has never executed, as the server writes GTIDs or as file:offset; "" if there is nothing.
+	Lacks(c *Conn, from Position) (string, error)
 	// CopySession returns the statements that prepare a target session for loading rows that were valid at the source.
 	CopySession() []string
 }
@@ -114,4 +116,12 @@ func missingFile(c *Conn, from Position) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("binary log %s is purged, the oldest one is %s", from.File, oldest), nil
+}
+
+// beyond returns a position without GTIDs that lies behind the end of the server's log, as file:offset, else "".
+func beyond(from, end Position) string {
+	if from.File == "" || compareFiles(from.File, from.Offset, end.File, end.Offset) <= 0 {
+		return ""
+	}
+	return from.String()
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,6 +94,70 @@ func (f mariaDB) Missing(c *Conn, from Position) (string, error) {
 		return "", nil
 	}
 	return fmt.Sprintf("the source has purged its binary logs up to GTID %s, the job needs what follows %s", head, from.GTIDSet), nil
+}
+
+func (f mariaDB) Lacks(c *Conn, from Position) (string, error) {
+	if from.GTIDSet == "" {
+		end, err := binlogStatus(c, showMasterStatus)
+		return beyond(from, end), err
+	}
+	// A replica that was set up from a backup has executed what its gtid_slave_pos says, before its own log begins.
+	state, err := text(c, "SELECT CONCAT_WS(',', NULLIF(@@GLOBAL.gtid_binlog_state, ''), NULLIF(@@GLOBAL.gtid_slave_pos, ''))")
+	if err != nil {
+		return "", fmt.Errorf("read gtid_binlog_state: %w", err)
+	}
+	wanted, err := gomysql.ParseMariadbGTIDSet(from.GTIDSet)
+	if err != nil {
+		return "", err
+	}
+	executed, err := parseBinlogState(state)
+	if err != nil {
+		return "", err
+	}
+	return executed.lacking(wanted.(*gomysql.MariadbGTIDSet)), nil //nolint:forcetypeassert // ParseMariadbGTIDSet returns no other
+}
+
+// binlogState is the last sequence number of each server in each domain.
+type binlogState map[uint32]map[uint32]uint64
+
+func parseBinlogState(text string) (binlogState, error) {
+	state := binlogState{}
+	for s := range strings.SplitSeq(text, ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		gtid, err := gomysql.ParseMariadbGTID(s)
+		if err != nil {
+			return nil, fmt.Errorf("read the server's gtid_binlog_state %q: %w", text, err)
+		}
+		servers := state[gtid.DomainID]
+		if servers == nil {
+			servers = map[uint32]uint64{}
+			state[gtid.DomainID] = servers
+		}
+		servers[gtid.ServerID] = max(servers[gtid.ServerID], gtid.SequenceNumber)
+	}
+	return state, nil
+}
+
+// lacking returns the GTIDs of a position that were not executed. A domain of which the server knows nothing was removed there, as FLUSH
+// BINARY LOGS DELETE_DOMAIN_ID does, unless it knows none of the position's domains.
+func (s binlogState) lacking(wanted *gomysql.MariadbGTIDSet) string {
+	known := false
+	for domain := range wanted.Sets {
+		known = known || s[domain] != nil
+	}
+	var out []string
+	for domain, gtid := range wanted.Sets {
+		if s[domain] == nil && known {
+			continue
+		}
+		if s[domain][gtid.ServerID] < gtid.SequenceNumber {
+			out = append(out, gtid.String())
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ",")
 }
 
 func (mariaDB) CopySession() []string {

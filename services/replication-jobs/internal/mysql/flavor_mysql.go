@@ -61,6 +61,18 @@ func (f mySQL) Missing(c *Conn, from Position) (string, error) {
 	return fmt.Sprintf("the source has purged the transactions %s, which the job has not seen", strings.ReplaceAll(purged, "\n", "")), nil
 }
 
+func (f mySQL) Lacks(c *Conn, from Position) (string, error) {
+	end, err := f.CurrentPosition(c)
+	if err != nil || from.GTIDSet == "" {
+		return beyond(from, end), err
+	}
+	lacking, err := text(c, "SELECT GTID_SUBTRACT(?, ?)", from.GTIDSet, end.GTIDSet)
+	if err != nil {
+		return "", fmt.Errorf("compare with gtid_executed: %w", err)
+	}
+	return strings.ReplaceAll(lacking, "\n", ""), nil
+}
+
 func (mySQL) CopySession() []string {
 	return []string{"SET SESSION foreign_key_checks = 0"}
 }

@@ -29,6 +29,10 @@ func TestServer(t *testing.T) {
 		t.Parallel()
 		testLiterals(t, server)
 	})
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		testLoad(t, server)
+	})
 	t.Run("a session ends with its context", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,11 +73,28 @@ func TestPosition(t *testing.T) {
 	require.Eventually(t, func() bool { // the server keeps a log until InnoDB has passed it
 		server.Exec(t, "PURGE BINARY LOGS TO '"+last.File+"'")
 		return missing(first) != ""
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Empty(t, missing(last))
 	require.Contains(t, missing(first), "purged its binary logs up to GTID 0-1-2")
 	require.Contains(t, missing(mysql.Position{File: first.File, Offset: first.Offset}), "is purged")
 	require.Empty(t, missing(mysql.Position{File: last.File, Offset: 4}))
+
+	lacks := func(p mysql.Position) string {
+		t.Helper()
+		lacking, err := c.Flavor.Lacks(c, p)
+		require.NoError(t, err)
+		return lacking
+	}
+	for position, want := range map[string]string{
+		"": "", first.GTIDSet: "", last.GTIDSet: "", "0-1-99": "0-1-99", "0-7-1": "0-7-1", "5-1-1": "5-1-1", "0-1-3,5-1-1": "", "0-1-99,5-1-1": "0-1-99",
+	} {
+		require.Equal(t, want, lacks(mysql.Position{GTIDSet: position}), position)
+	}
+	require.Empty(t, lacks(mysql.Position{File: last.File, Offset: last.Offset}))
+	require.Equal(t, "bin.000099:4", lacks(mysql.Position{File: "bin.000099", Offset: 4}))
+	server.Exec(t, "SET GLOBAL gtid_slave_pos = '0-1-3,5-9-4'")
+	require.Empty(t, lacks(mysql.Position{GTIDSet: "5-9-4"}), "it was set up from a backup of a server that had that")
+	require.Equal(t, "5-9-5", lacks(mysql.Position{GTIDSet: "5-9-5"}))
 
 	require.NoError(t, c.Begin())
 	_, err = c.Execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")

@@ -1,6 +1,9 @@
 package mysql
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // QuoteIdent quotes the name of a schema, table or column.
 func QuoteIdent(name string) string {
@@ -15,7 +18,7 @@ func QuoteTable(schema, table string) string {
 // AppendString appends s as a string literal in single quotes. It relies on a session in utf8mb4 without
 // NO_BACKSLASH_ESCAPES, which Connect sets up: no byte of a multi-byte character is then a quote or a backslash.
 func AppendString(dst, s []byte) []byte {
-	dst = append(dst, '\'')
+	dst = append(slices.Grow(dst, len(s)+2), '\'') // large values would be copied several times over while dst grows
 	start := 0
 	for i, b := range s {
 		var escaped byte

@@ -55,6 +55,21 @@ func TestPositionOfMySQL(t *testing.T) {
 	}
 }
 
+// TestLacksOfMySQL asks a server without GTIDs whether a file and offset lie behind the end of its log.
+func TestLacksOfMySQL(t *testing.T) {
+	t.Parallel()
+	c := connectTo(t, "5.7.44-log",
+		answer{"SHOW MASTER STATUS", []string{"File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB", "Executed_Gtid_Set"}, [][]any{{"bin.000007", 1234, "", "", ""}}})
+	for position, want := range map[mysql.Position]string{
+		{}: "", {File: "bin.000007", Offset: 1234}: "", {File: "bin.000006", Offset: 99999}: "",
+		{File: "bin.000007", Offset: 1235}: "bin.000007:1235", {File: "bin.000010", Offset: 4}: "bin.000010:4",
+	} {
+		got, err := c.Flavor.Lacks(c, position)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
 // TestMetadataOfMySQL reads information_schema as 8.0 answers: column names in upper case, a key over an expression, defaults that are
 // expressions.
 func TestMetadataOfMySQL(t *testing.T) {

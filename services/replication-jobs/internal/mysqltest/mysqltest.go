@@ -1,4 +1,4 @@
-// Package mysqltest gives tests private MariaDB servers.
+// Package mysqltest gives tests private servers: the machine's MariaDB, or what OPSDECK_TEST_SOURCE and OPSDECK_TEST_TARGET name.
 package mysqltest
 
 import (
@@ -29,10 +29,7 @@ func Start(t testing.TB, serverID uint32, args ...string) *Server {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)
 	defer cancel()
-	s, err := mariadb.Start(ctx, mariadb.Options{Dir: dir, ServerID: serverID, Args: append([]string{
-		// A killed process loses nothing that it has handed to the kernel, so tests need not wait for the disk.
-		"--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--innodb-buffer-pool-size=256M",
-	}, args...)})
+	s, err := mariadb.Start(ctx, Options(dir, serverID, args...))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Kill()) })
 	return &Server{Server: s}
@@ -52,10 +49,14 @@ func (s *Server) Connect(t testing.TB) *mysql.Conn {
 	return c
 }
 
-// Exec runs statements.
+// Exec runs statements, Spelled for the server.
 func (s *Server) Exec(t testing.TB, statements ...string) {
 	t.Helper()
-	require.NoError(t, s.Server.Exec(t.Context(), statements...))
+	spelled := make([]string, len(statements))
+	for i, statement := range statements {
+		spelled[i] = s.Spelled(statement)
+	}
+	require.NoError(t, s.Server.Exec(t.Context(), spelled...))
 }
 
 // Restart starts the server again after a kill.
@@ -64,26 +65,4 @@ func (s *Server) Restart(t testing.TB) {
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	require.NoError(t, s.Server.Restart(ctx))
-}
-
-// Checksums returns the checksum of every base table of the schemas, by schema.table.
-func (s *Server) Checksums(t testing.TB, schemas ...string) map[string]string {
-	t.Helper()
-	c, err := mysql.Connect(t.Context(), s.Config())
-	require.NoError(t, err)
-	defer func() { _ = c.Close() }()
-	out := map[string]string{}
-	for _, schema := range schemas {
-		r, err := c.Execute(`SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = ?`, schema)
-		require.NoError(t, err)
-		for i := range r.RowNumber() {
-			name, err := r.GetString(i, 0)
-			require.NoError(t, err)
-			sum, err := c.Execute("CHECKSUM TABLE " + mysql.QuoteTable(schema, name))
-			require.NoError(t, err)
-			out[schema+"."+name], err = sum.GetString(0, 1)
-			require.NoError(t, err)
-		}
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -23,7 +24,10 @@ type assignment struct {
 	Epoch          int64
 	StoredSequence int64
 	Finish         bool
-	Known          bool // the node runs it, and has its configuration
+	RelayNode      string // the name of another node that has a relay log of it
+	Known          bool   // the node runs it, and has its configuration
+	Key            []byte // sealed, of a placement whose source is on another node
+	SourceNode     string // the name of that
 }
 
 // maxConfigs bounds the configurations in one answer, in bytes: an answer that is too large to be sent would stop every run of its
@@ -39,14 +43,17 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 		ids[i], epochs[i] = run.GetJobId(), run.GetEpoch()
 	}
 	rows, _ := tx.Query(ctx, `
-		SELECT j.id, j.type, j.tenant, j.owner, j.status, j.incarnation::text, j.epoch, j.stored_sequence, j.successor <> '', r.id IS NOT NULL AS known,
-			CASE WHEN r.id IS NULL THEN j.config END AS config, j.source_password, j.target_password
+		SELECT j.id, j.type, j.tenant, j.owner, j.status, j.incarnation::text, j.epoch, j.stored_sequence, j.successor <> '', coalesce(keeper.name, ''),
+			r.id IS NOT NULL AS known, CASE WHEN r.id IS NULL THEN j.config END AS config, j.source_password, j.target_password, a.tunnel_key, coalesce(n.name, '')
 		FROM replication.jobs AS j
+		LEFT JOIN replication.allocations AS a ON a.job_id = j.id AND a.epoch = j.epoch AND a.tunnel_key IS NOT NULL
+		LEFT JOIN replication.nodes AS n ON n.id = a.node
+		LEFT JOIN replication.nodes AS keeper ON keeper.id = j.relay_node AND keeper.id <> $1
 		LEFT JOIN unnest($2::text[], $3::bigint[]) AS r (id, epoch) ON r.id = j.id AND r.epoch = j.epoch
 		WHERE j.node = $1 AND j.status IN ('running', 'retrying') ORDER BY j.id`, r.GetNodeId(), ids, epochs)
 	stored, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (a assignment, err error) {
-		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Epoch, &a.StoredSequence, &a.Finish, &a.Known,
-			&a.Config, &a.Source, &a.Target)
+		err = r.Scan(&a.ID, &a.Type, &a.Tenant, &a.Owner, &a.Status, &a.Incarnation, &a.Epoch, &a.StoredSequence, &a.Finish, &a.RelayNode, &a.Known,
+			&a.Config, &a.Source, &a.Target, &a.Key, &a.SourceNode)
 		return a, err
 	})
 	if err != nil {
@@ -56,11 +63,15 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 	if err != nil {
 		return nil, err
 	}
+	orders, err := job.VerifyOrders(ctx, tx, r.GetNodeId())
+	if err != nil {
+		return nil, err
+	}
 	all := make([]*replicationv1.Assignment, 0, len(stored))
 	room := maxConfigs
 	for _, a := range stored {
 		if a.Known || room <= 0 {
-			all = append(all, a.named(decisions[a.ID]))
+			all = append(all, a.named(decisions[a.ID], orders[a.ID]))
 			continue
 		}
 		room -= len(a.Config)
@@ -71,25 +82,40 @@ func (s *Service) assignments(ctx context.Context, tx pgx.Tx, r *replicationv1.R
 			}
 			continue
 		}
-		opened.Decisions = decisions[a.ID]
+		opened.Decisions, opened.Verify, opened.RelayNode = decisions[a.ID], orders[a.ID], a.RelayNode
 		all = append(all, opened)
 	}
 	return all, nil
 }
 
 // named is an assignment without its configuration.
-func (a assignment) named(decisions []*replicationv1.StatementDecision) *replicationv1.Assignment {
+func (a assignment) named(decisions []*replicationv1.StatementDecision, verify *replicationv1.VerifyOrder) *replicationv1.Assignment {
 	return &replicationv1.Assignment{
 		Job: &replicationv1.JobConfig{JobId: a.ID}, Epoch: a.Epoch, StoredSequence: a.StoredSequence, Incarnation: a.Incarnation,
-		Decisions: decisions, Finish: a.Finish,
+		Decisions: decisions, Finish: a.Finish, Verify: verify,
 	}
 }
 
-// open reads what is stored of a job.
+// open reads what is stored of a job and of its placement.
 func (s *Service) open(a assignment) (*replicationv1.Assignment, error) {
+	read := s.openJob
 	if a.Type == job.Subscription {
-		return s.openSubscription(a)
+		read = s.openSubscription
 	}
+	out, err := read(a)
+	if err != nil || a.Key == nil {
+		return out, err
+	}
+	key, err := s.sealer.Open(a.Key, keyPlace(a.Incarnation))
+	if err != nil {
+		return nil, fmt.Errorf("key of the placement of job %s: %w", a.ID, err)
+	}
+	out.Source = &replicationv1.SourceRoute{Key: key, NodeName: a.SourceNode}
+	return out, nil
+}
+
+// openJob reads what is stored of a job that writes to a database.
+func (s *Service) openJob(a assignment) (*replicationv1.Assignment, error) {
 	config, err := job.ReadConfig(a.ID, a.Config)
 	if err != nil {
 		return nil, err
@@ -111,7 +137,7 @@ func (s *Service) openSubscription(a assignment) (*replicationv1.Assignment, err
 	if err := job.UnsealSubscription(s.sealer, config, a.Incarnation, a.Source, a.Target); err != nil {
 		return nil, err
 	}
-	out := a.named(nil)
+	out := a.named(nil, nil)
 	out.Subscription = config
 	return out, nil
 }

@@ -46,6 +46,7 @@ func NewService(pool *pgxpool.Pool, queue *jobs.Client, sealer *secret.Sealer, w
 // Reconcile stores what a node reports, gives it jobs that wait, and returns all that it should run.
 func (s *Service) Reconcile(ctx context.Context, r *replicationv1.ReconcileRequest) (*replicationv1.ReconcileResponse, error) {
 	answer := &replicationv1.ReconcileResponse{Interval: durationpb.New(s.cfg.Interval), Lease: durationpb.New(s.cfg.Lease)}
+	var carriers []string
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		waiting, err := greet(ctx, tx, r) // locks the node: its calls come one after the other
 		if err != nil {
@@ -58,19 +59,29 @@ func (s *Service) Reconcile(ctx context.Context, r *replicationv1.ReconcileReque
 		if err := s.record(ctx, tx, r, known); err != nil {
 			return err
 		}
-		if err := s.restart(ctx, tx, r, known); err != nil {
+		if err := storeCarried(ctx, tx, r); err != nil {
 			return err
 		}
-		if waiting {
-			if err := s.claim(ctx, tx, r); err != nil {
-				return err
-			}
+		if err := stopped(ctx, tx, r); err != nil {
+			return err
 		}
-		answer.Assignments, err = s.assignments(ctx, tx, r)
+		if carriers, err = s.place(ctx, tx, r, known, waiting); err != nil {
+			return err
+		}
+		if answer.DropRelays, err = relays(ctx, tx, r); err != nil {
+			return err
+		}
+		if answer.Assignments, err = s.assignments(ctx, tx, r); err != nil {
+			return err
+		}
+		answer.SourceEnds, err = s.sourceEnds(ctx, tx, r)
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, node := range carriers {
+		s.wake.Wake(node)
 	}
 	return answer, nil
 }
@@ -86,9 +97,31 @@ func greet(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest) (w
 	return waiting, pg.Fault(err, "NODE", "greet node %s", r.GetNodeId())
 }
 
-// restart starts runs anew that the node reported once and does not any more: its process died and came back. The new
+// place gives the node what it has to run: anew what its process has forgotten, and what waits. It returns the nodes of the sources' ends
+// of these jobs, as far as they are others.
+func (s *Service) place(
+	ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest, known map[string]holding, waiting bool,
+) (carriers []string, err error) {
+	ids, err := forgotten(ctx, tx, r, known)
+	if err != nil {
+		return nil, err
+	}
+	if waiting {
+		claimed, err := s.claim(ctx, tx, r)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, claimed...)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.assign(ctx, tx, r, ids)
+}
+
+// forgotten returns the runs that the node reported once and does not any more: its process died and came back. They start anew; the new
 // epoch keeps the old process from writing.
-func (s *Service) restart(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest, known map[string]holding) error {
+func forgotten(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest, known map[string]holding) ([]string, error) {
 	reported := make(map[string]bool, len(r.GetRuns()))
 	for _, run := range r.GetRuns() {
 		reported[run.GetJobId()] = true
@@ -100,17 +133,29 @@ func (s *Service) restart(ctx context.Context, tx pgx.Tx, r *replicationv1.Recon
 		}
 	}
 	if len(lost) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.Sort(lost)
-	if err := kill(ctx, tx, lost, "the worker process ended: "+r.GetNodeName()+" starts the task anew"); err != nil {
-		return err
-	}
-	return s.assign(ctx, tx, r, lost)
+	return lost, kill(ctx, tx, lost, "the worker process ended: "+r.GetNodeName()+" starts the task anew")
 }
 
-// claim gives the node jobs that wait: those that want it, and of the others its share.
-func (s *Service) claim(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest) error {
+// stopped notes which deleted jobs the node does not run any more.
+func stopped(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest) error {
+	ids, epochs := make([]string, len(r.GetRuns())), make([]int64, len(r.GetRuns()))
+	for i, run := range r.GetRuns() {
+		ids[i], epochs[i] = run.GetJobId(), run.GetEpoch()
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE replication.leftovers AS l SET node = NULL
+		WHERE l.node = $1 AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::bigint[]) AS r (id, epoch) WHERE r.id = l.job_id AND r.epoch = l.epoch)`,
+		r.GetNodeId(), ids, epochs)
+	return pg.Fault(err, "PLACEMENT", "deleted jobs of node %s", r.GetNodeId())
+}
+
+// claim returns jobs that wait and that the node may have: those that want it, and of the others its share. A job goes where it is pinned to, else to
+// the node that it prefers, else to the one that has its relay log; the last two if they live. One that has not begun waits while its target still knows of a
+// deleted job: a worker would be refused what that one wrote to.
+func (s *Service) claim(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest) ([]string, error) {
 	rows, _ := tx.Query(ctx, `
 		WITH live AS (
 			SELECT n.id, count(j.id) AS runs
@@ -119,11 +164,18 @@ func (s *Service) claim(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconci
 			WHERE n.seen >= now() - $2::interval
 			GROUP BY n.id
 		), waiting AS (
-			SELECT j.id, coalesce($1::text IN (j.pinned_node, j.preferred_node), false) AS wanted
+			SELECT j.id, coalesce($1::text IN (j.pinned_node, j.preferred_node), false) OR coalesce(keeper.id::text = $1, false) AS wanted
 			FROM replication.jobs AS j
 			LEFT JOIN live ON live.id::text = j.preferred_node
+			LEFT JOIN live AS keeper ON keeper.id = j.relay_node
 			WHERE j.node IS NULL AND j.status = 'pending'
-				AND (j.pinned_node IS NULL OR j.pinned_node = $1) AND (live.id IS NULL OR live.id::text = $1)
+				AND (j.pinned_node IS NULL OR j.pinned_node = $1 AND (j.source_node IS NULL OR j.source_node IN (SELECT id::text FROM live)))
+				AND (live.id IS NULL OR live.id::text = $1)
+				AND (keeper.id IS NULL OR $1 IN (keeper.id::text, j.pinned_node, live.id::text))
+				AND (j.stage <> '' OR NOT EXISTS (
+					SELECT FROM replication.leftovers AS l
+					WHERE l.job_id <> j.id AND lower(l.target_host) = lower(j.target_host) AND l.delete_time > now() - $3::interval
+						AND l.target_port = (j.config -> 'dest_task' -> 'mysql_connection_config' ->> 'mysql_port')::int))
 		), room AS (
 			SELECT greatest((SELECT count(*) FROM waiting WHERE wanted),
 				ceil(((SELECT sum(runs) FROM live) + (SELECT count(*) FROM waiting)) / (SELECT count(*) FROM live)::numeric)
@@ -135,43 +187,45 @@ func (s *Service) claim(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconci
 		WHERE j.node IS NULL AND j.status = 'pending'
 		ORDER BY waiting.wanted DESC, j.id
 		LIMIT (SELECT least(jobs, 1000) FROM room)
-		FOR UPDATE OF j SKIP LOCKED`, r.GetNodeId(), s.cfg.Lease)
+		FOR UPDATE OF j SKIP LOCKED`, r.GetNodeId(), s.cfg.Lease, job.LeftoverWait)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return pg.Fault(err, "PLACEMENT", "claim jobs for node %s", r.GetNodeId())
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return s.assign(ctx, tx, r, ids)
+	return ids, pg.Fault(err, "PLACEMENT", "claim jobs for node %s", r.GetNodeId())
 }
 
-// assign places jobs on a node under a new epoch.
-func (s *Service) assign(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest, ids []string) error {
+// assign places jobs on a node under a new epoch, with the sources' ends on the nodes that they want. It returns those nodes.
+func (s *Service) assign(ctx context.Context, tx pgx.Tx, r *replicationv1.ReconcileRequest, ids []string) (carriers []string, err error) {
+	far, err := s.far(ctx, tx, r.GetNodeId(), ids)
+	if err != nil {
+		return nil, err
+	}
 	rows, _ := tx.Query(ctx, `
 		WITH before AS (
-			SELECT id, status FROM replication.jobs WHERE id = ANY($2)
+			SELECT id, status, CASE WHEN epoch = 0 THEN reason ELSE '' END AS waited FROM replication.jobs WHERE id = ANY($2)
 		), placed AS (
 			UPDATE replication.jobs AS j
 			SET node = $1, epoch = nextval('replication.revision'), reported = false, stored_sequence = 0, status = 'running', reason = '', stopped_at = ''
 			FROM before WHERE j.id = before.id
-			RETURNING j.id, j.type, j.tenant, j.owner, before.status, j.epoch
+			RETURNING j.id, j.type, j.tenant, j.owner, before.status, before.waited, j.epoch
 		), allocated AS (
-			INSERT INTO replication.allocations (job_id, epoch, target, node)
-			SELECT placed.id, placed.epoch, ends.target, $1 FROM placed CROSS JOIN (VALUES ('src'), ('dst')) AS ends (target)
-			RETURNING id
+			INSERT INTO replication.allocations (job_id, epoch, target, node, tunnel_key)
+			SELECT placed.id, placed.epoch, ends.target, coalesce(far.node, $1), far.key
+			FROM placed CROSS JOIN (VALUES ('src'), ('dst')) AS ends (target)
+			LEFT JOIN unnest($3::text[], $4::uuid[], $5::bytea[]) AS far (id, node, key) ON far.id = placed.id AND ends.target = 'src'
+			RETURNING id, job_id
 		), told AS (
 			INSERT INTO replication.events (allocation, type, message)
 			SELECT allocated.id, said.type, said.message
-			FROM allocated CROSS JOIN (VALUES
-				(1, 'Received', 'Task received by client'), (2, 'Task Setup', 'Building Task Directory'), (3, 'Started', 'Task started by client')
+			FROM allocated JOIN placed ON placed.id = allocated.job_id CROSS JOIN LATERAL (VALUES
+				(1, 'Received', 'Task received by client'), (2, 'Driver', placed.waited), (3, 'Task Setup', 'Building Task Directory'),
+				(4, 'Started', 'Task started by client')
 			) AS said (n, type, message)
+			WHERE said.message <> ''
 			ORDER BY allocated.id, said.n
 		)
-		SELECT id, type, tenant, owner, status FROM placed ORDER BY id`, r.GetNodeId(), ids)
+		SELECT id, type, tenant, owner, status FROM placed ORDER BY id`, r.GetNodeId(), ids, far.ids, far.nodes, far.keys)
 	placed, err := pgx.CollectRows(rows, pgx.RowToStructByPos[job.Summary])
 	if err != nil {
-		return pg.Fault(err, "PLACEMENT", "place jobs on node %s", r.GetNodeId())
+		return nil, pg.Fault(err, "PLACEMENT", "place jobs on node %s", r.GetNodeId())
 	}
 	for _, j := range placed {
 		s.log.Info("placed job", zap.String("job", j.ID), zap.String("node", r.GetNodeId()), zap.String("node_name", r.GetNodeName()))
@@ -179,8 +233,12 @@ func (s *Service) assign(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconc
 			continue
 		}
 		if err := job.StatusChanged(ctx, tx, s.queue, j, "running", ""); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return trimPlacements(ctx, tx, ids)
+	if err := dropKeys(ctx, tx, ids); err != nil {
+		return nil, err
+	}
+	slices.Sort(far.nodes)
+	return slices.Compact(far.nodes), trimPlacements(ctx, tx, ids)
 }

@@ -46,7 +46,7 @@ func (s *Service) Forget(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `
 		DELETE FROM replication.nodes AS n
 		WHERE n.seen < now() - $1::interval
-			AND NOT EXISTS (SELECT FROM replication.jobs AS j WHERE j.node = n.id OR n.id::text IN (j.pinned_node, j.preferred_node))
+			AND NOT EXISTS (SELECT FROM replication.jobs AS j WHERE j.node = n.id OR n.id::text IN (j.pinned_node, j.preferred_node, j.source_node))
 			AND NOT EXISTS (SELECT FROM replication.allocations AS a WHERE a.node = n.id)`, forgetAfter)
 	return pg.Fault(err, "NODES", "forget nodes")
 }
@@ -58,8 +58,9 @@ type released struct {
 	Reason string
 }
 
-// Release lets go of the jobs of nodes that have been silent for longer than the lease: another node may take them, or the
-// same one when it is back.
+// Release lets go of the jobs one of whose nodes has been silent for longer than the lease: another node may take them, or the
+// same one when it is back. It does so as well with jobs that fail while the node that they want for their source is there again and does
+// not have it.
 func (s *Service) Release(ctx context.Context) error {
 	var lost []released
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -85,12 +86,26 @@ func (s *Service) Release(ctx context.Context) error {
 
 func release(ctx context.Context, tx pgx.Tx, lease time.Duration) ([]released, error) {
 	rows, _ := tx.Query(ctx, `
-		WITH lost AS (
-			SELECT j.id, j.type, j.tenant, j.owner, j.status, j.epoch,
+		WITH due AS (
+			SELECT a.job_id, a.epoch,
 				'node ' || n.name || ' has been silent since ' || to_char(n.seen AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS reason
-			FROM replication.jobs AS j
-			JOIN replication.nodes AS n ON n.id = j.node
+			FROM replication.nodes AS n
+			JOIN replication.allocations AS a ON a.node = n.id
+			JOIN replication.jobs AS j ON j.id = a.job_id AND j.epoch = a.epoch
 			WHERE j.status IN ('running', 'retrying') AND n.seen < now() - $1::interval
+			UNION
+			SELECT a.job_id, a.epoch, 'node ' || n.name || ', to which its source belongs, is back'
+			FROM replication.jobs AS j
+			JOIN replication.nodes AS n ON n.id::text = j.source_node
+			JOIN replication.allocations AS a ON a.job_id = j.id AND a.epoch = j.epoch AND a.target = 'src'
+			WHERE j.status = 'retrying' AND a.node <> n.id AND n.seen >= now() - $1::interval
+		), reasons AS (
+			SELECT job_id, epoch, string_agg(reason, '; ') AS reason FROM due GROUP BY job_id, epoch
+		), lost AS (
+			SELECT j.id, j.type, j.tenant, j.owner, j.status, j.epoch, reasons.reason
+			FROM replication.jobs AS j
+			JOIN reasons ON reasons.job_id = j.id AND reasons.epoch = j.epoch
+			WHERE j.status IN ('running', 'retrying') AND j.node IS NOT NULL
 			ORDER BY j.id LIMIT 1000
 			FOR UPDATE OF j SKIP LOCKED
 		), freed AS (

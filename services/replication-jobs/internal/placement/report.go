@@ -108,6 +108,12 @@ func (s *Service) record(ctx context.Context, tx pgx.Tx, r *replicationv1.Reconc
 	if err := storeFigures(ctx, tx, current); err != nil {
 		return err
 	}
+	err := job.StoreVerifications(ctx, tx, current, func(id string, last *replicationv1.Verification) error {
+		return job.Verified(ctx, tx, s.queue, known[id].Summary, last)
+	})
+	if err != nil {
+		return err
+	}
 	for _, next := range now {
 		known[next.ID] = next
 	}
@@ -153,6 +159,11 @@ func (s *Service) update(ctx context.Context, tx pgx.Tx, node string, known map[
 		}
 		if err := job.StatusChanged(ctx, tx, s.queue, before.Summary, want.Status, want.Reason); err != nil {
 			return err
+		}
+		if want.Status == "finished" {
+			if _, err := job.StopVerification(ctx, tx, o.ID); err != nil {
+				return err
+			}
 		}
 		if want.End == "" {
 			continue

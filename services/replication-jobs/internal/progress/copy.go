@@ -6,6 +6,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -77,9 +78,9 @@ func (c *Copy) Handover(flavor mysql.Flavor) (*Handover, error) {
 		}
 	}
 	last := points[len(points)-1]
-	h := &Handover{flavor: flavor, rest: window{last, last}, tables: make(map[tableName]window, len(c.Tables))}
+	h := &Handover{flavor: flavor, rest: window{last, last}, tables: make(map[ddl.Name]window, len(c.Tables))}
 	for _, t := range c.Tables {
-		h.tables[tableName{t.Schema, t.Name}] = window{points[t.First], points[t.Last]}
+		h.tables[ddl.Name{Schema: t.Schema, Table: t.Name}] = window{points[t.First], points[t.Last]}
 	}
 	return h, nil
 }
@@ -113,7 +114,7 @@ func (c *Copy) loadSnapshots(conn *mysql.Conn, jobID string) error {
 
 func (c *Copy) loadTables(conn *mysql.Conn, jobID string) error {
 	r, err := conn.Execute(`SELECT table_schema, table_name, fingerprint, first_snapshot, last_snapshot, rows_estimate, rows_copied, done
-		FROM opsdeck.replication_table WHERE job_id = ? ORDER BY table_schema, table_name`, jobID)
+		FROM opsdeck.replication_table WHERE job_id = ? AND first_snapshot <> ? ORDER BY table_schema, table_name`, jobID, notCopied)
 	if err != nil {
 		return err
 	}
@@ -187,11 +188,15 @@ func doneRows(t *Table) int64 {
 	return 0
 }
 
-// AddChunk records that the rows up to lastKey are written.
+// AddChunk records that the rows up to lastKey are written. Like Fence it fails with ErrFenced if the job belongs to a later run, and otherwise keeps it from
+// being claimed until the transaction ends.
 func (r *Recorder) AddChunk(schema, table string, chunk int64, lastKey []byte, rows int64) error {
-	_, err := r.chunk.Execute(r.jobID, schema, table, chunk, lastKey, rows)
+	res, err := r.chunk.Execute(schema, table, chunk, lastKey, rows, r.jobID, r.epoch)
 	if err != nil {
 		return fmt.Errorf("record chunk %d of %s.%s: %w", chunk, schema, table, err)
+	}
+	if res.AffectedRows == 0 {
+		return ErrFenced
 	}
 	return nil
 }
@@ -202,6 +207,32 @@ func (r *Recorder) DropChunks(schema, table string, from int64) error {
 		WHERE job_id = ? AND table_schema = ? AND table_name = ? AND chunk >= ?`, r.jobID, schema, table, from)
 	if err != nil {
 		return fmt.Errorf("forget chunks of %s.%s: %w", schema, table, err)
+	}
+	return nil
+}
+
+// CopyAgain takes a job that follows the binary log back to its copy, for the given tables, whose rows so far are of no use. The position stays.
+func (r *Recorder) CopyAgain(tables []ddl.Name) error {
+	if err := r.BeginCopy(); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := r.Recopy(t.Schema, t.Table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Recopy records that a table is to be copied from its start, whatever it has at the target.
+func (r *Recorder) Recopy(schema, table string) error {
+	if err := r.DropChunks(schema, table, 0); err != nil {
+		return err
+	}
+	_, err := r.conn.Execute(`UPDATE opsdeck.replication_table SET done = FALSE, rows_copied = 0
+		WHERE job_id = ? AND table_schema = ? AND table_name = ?`, r.jobID, schema, table)
+	if err != nil {
+		return fmt.Errorf("record that %s.%s is copied again: %w", schema, table, err)
 	}
 	return nil
 }

@@ -1,6 +1,12 @@
 package progress
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
@@ -22,10 +28,8 @@ const (
 type Handover struct {
 	flavor mysql.Flavor
 	rest   window
-	tables map[tableName]window
+	tables map[ddl.Name]window
 }
-
-type tableName struct{ schema, table string }
 
 // window runs from the first snapshot that a table was copied from to the last.
 type window struct{ from, until mysql.Point }
@@ -41,7 +45,7 @@ func (h *Handover) Mode(schema, table string, at mysql.Point) Mode {
 	if h == nil {
 		return Strict
 	}
-	w, ok := h.tables[tableName{schema, table}]
+	w, ok := h.tables[ddl.Name{Schema: schema, Table: table}]
 	if !ok {
 		w = h.rest
 	}
@@ -60,6 +64,29 @@ func (h *Handover) Schema(at mysql.Point) Mode {
 		return Skip
 	}
 	return Strict
+}
+
+// Copied returns the tables of the copy, sorted.
+func (h *Handover) Copied() []ddl.Name {
+	out := slices.Collect(maps.Keys(h.tables))
+	slices.SortFunc(out, func(a, b ddl.Name) int {
+		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Table, b.Table))
+	})
+	return out
+}
+
+// Behind returns the copied tables of a schema that events at a place change, sorted.
+func (h *Handover) Behind(schema string, at mysql.Point) []ddl.Name {
+	return slices.DeleteFunc(h.Copied(), func(n ddl.Name) bool { return n.Schema != schema || h.Mode(n.Schema, n.Table, at) == Skip })
+}
+
+// Reached reports whether a position holds all that the snapshots show.
+func (h *Handover) Reached(p mysql.Position) (bool, error) {
+	if h == nil {
+		return true, nil
+	}
+	at, err := mysql.ParsePoint(h.flavor, p)
+	return err == nil && at.Covers(h.rest.until), err
 }
 
 // Passed reports whether at lies behind all snapshots, so that everything from there on is Strict.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -27,7 +28,7 @@ const (
 // State is what the target knows of a job.
 type State struct {
 	Stage Stage
-	// Position is the end of the last applied transaction in StageStream; zero before.
+	// Position is the end of the last applied transaction in StageStream, and in StageCopy if some tables are copied again; zero before.
 	Position mysql.Position
 	// Transactions and Rows count what was applied from the binary log so far.
 	Transactions, Rows int64
@@ -43,9 +44,43 @@ type Applied struct {
 }
 
 // Claim makes this run, by its epoch, the owner of the job and returns its state. It waits for a commit of the previous owner
-// that is under way; after that the previous owner can write nothing. What is known of another incarnation, a deleted job
+// that is under way, and then ends its sessions that do nothing; after that the previous owner can write nothing. What is known of another incarnation, a deleted job
 // of the same name, is forgotten.
 func Claim(c *mysql.Conn, jobID, incarnation string, epoch int64) (State, error) {
+	s, err := claim(c, jobID, incarnation, epoch)
+	if err == nil {
+		err = evict(c, jobID) // not before: whose sessions end is to find out why
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("claim the job on the target: %w", mysql.Explain(err))
+	}
+	return s, nil
+}
+
+// claim waits shortly for a commit of the previous owner. If that takes longer, its host may have vanished: what it has left idle is ended, and only what it
+// has still under way waited for.
+func claim(c *mysql.Conn, jobID, incarnation string, epoch int64) (State, error) {
+	if _, err := c.Execute("SET SESSION innodb_lock_wait_timeout = " + commitPatience); err != nil {
+		return State{}, err
+	}
+	s, err := take(c, jobID, incarnation, epoch)
+	if _, err := c.Execute("SET SESSION innodb_lock_wait_timeout = DEFAULT"); err != nil {
+		return State{}, err
+	}
+	if mysql.Code(err) != gomysql.ER_LOCK_WAIT_TIMEOUT {
+		return s, err
+	}
+	if err := clearWay(c, jobID, epoch); err != nil {
+		return State{}, err
+	}
+	return take(c, jobID, incarnation, epoch)
+}
+
+// commitPatience is how many seconds a commit of the previous owner may take before it is looked after.
+const commitPatience = "1"
+
+// take writes the epoch.
+func take(c *mysql.Conn, jobID, incarnation string, epoch int64) (State, error) {
 	s := State{Stage: StageNew}
 	err := c.Transaction(func() error {
 		// The insert comes first: to lock a row that is missing locks the place of other jobs' rows, too.
@@ -67,13 +102,37 @@ func Claim(c *mysql.Conn, jobID, incarnation string, epoch int64) (State, error)
 			return errors.Join(forget(c, jobID), create(c, jobID, incarnation, epoch))
 		}
 		s = known
+		if _, err := c.Execute(`DELETE FROM opsdeck.replication_ended WHERE job_id = ?`, jobID); err != nil {
+			return err
+		}
 		_, err = c.Execute(`UPDATE opsdeck.replication_job SET epoch = ? WHERE job_id = ?`, epoch, jobID)
 		return err
 	})
+	return s, err
+}
+
+// SetOrigin notes where the job's changes come from, for all that the run will write.
+func SetOrigin(c *mysql.Conn, jobID string, epoch int64, name string) error {
+	r, err := c.Execute(`UPDATE opsdeck.replication_job SET origin = ? WHERE job_id = ? AND epoch = ?`, name, jobID, epoch)
 	if err != nil {
-		return State{}, fmt.Errorf("claim the job on the target: %w", mysql.Explain(err))
+		return fmt.Errorf("record the job's source: %w", mysql.Explain(err))
 	}
-	return s, nil
+	if r.AffectedRows == 0 {
+		return ErrFenced
+	}
+	return nil
+}
+
+// clearWay ends what earlier runs have left on the target, unless a later one owns the job.
+func clearWay(c *mysql.Conn, jobID string, epoch int64) error {
+	r, err := c.Execute(`SELECT 1 FROM opsdeck.replication_job WHERE job_id = ? AND epoch > ?`, jobID, epoch)
+	if err != nil {
+		return err
+	}
+	if r.RowNumber() > 0 {
+		return ErrFenced
+	}
+	return evict(c, jobID)
 }
 
 // CheckOwner fails with ErrFenced if the job belongs to a later run. It locks nothing: it explains an error, and guards no write.
@@ -122,6 +181,9 @@ func forget(c *mysql.Conn, jobID string) error {
 		`DELETE FROM opsdeck.replication_table WHERE job_id = ?`,
 		`DELETE FROM opsdeck.replication_chunk WHERE job_id = ?`,
 		`DELETE FROM opsdeck.replication_mapping WHERE job_id = ?`,
+		`DELETE FROM opsdeck.replication_conflict WHERE job_id = ?`,
+		`DELETE FROM opsdeck.replication_object WHERE job_id = ?`,
+		`DELETE FROM opsdeck.replication_ended WHERE job_id = ?`,
 	} {
 		if _, err := c.Execute(statement, jobID); err != nil {
 			return err
@@ -136,7 +198,7 @@ type Recorder struct {
 	conn  *mysql.Conn
 	jobID string
 	epoch int64
-	save  *mysql.Stmt
+	mark  *mysql.Stmt
 	fence *mysql.Stmt
 	chunk *mysql.Stmt
 }
@@ -148,12 +210,10 @@ func NewRecorder(c *mysql.Conn, jobID string, epoch int64) (*Recorder, error) {
 		into **mysql.Stmt
 		text string
 	}{
-		{&r.save, `UPDATE opsdeck.replication_job SET stage = 'stream', log_file = ?, log_pos = ?, gtid_set = ?, source_time = ?,
-			transactions = transactions + ?, row_events = row_events + ?, updated_at = CURRENT_TIMESTAMP(6)
-			WHERE job_id = ? AND epoch = ?`},
+		{&r.mark, `UPDATE opsdeck.replication_job SET updated_at = CURRENT_TIMESTAMP(6) WHERE job_id = ? AND epoch = ?`},
 		// A shared lock: chunks commit side by side, and a claim waits for them.
-		{&r.chunk, `INSERT INTO opsdeck.replication_chunk (job_id, table_schema, table_name, chunk, last_key, row_count)
-			VALUES (?, ?, ?, ?, ?, ?)`},
+		{&r.chunk, `INSERT INTO opsdeck.replication_chunk (job_id, table_schema, table_name, chunk, last_key, row_count, origin)
+			SELECT job_id, ?, ?, ?, ?, ?, origin FROM opsdeck.replication_job WHERE job_id = ? AND epoch = ? LOCK IN SHARE MODE`},
 		{&r.fence, `SELECT epoch FROM opsdeck.replication_job WHERE job_id = ? AND epoch = ? LOCK IN SHARE MODE`},
 	} {
 		s, err := c.Prepare(p.text)
@@ -167,10 +227,35 @@ func NewRecorder(c *mysql.Conn, jobID string, epoch int64) (*Recorder, error) {
 
 // SavePosition stores what the transaction has applied; it fails with ErrFenced if the job belongs to a later run.
 func (r *Recorder) SavePosition(a Applied) error {
-	res, err := r.save.Execute(a.Position.File, a.Position.Offset, a.Position.GTIDSet, a.SourceTime.UnixMicro(),
-		a.Transactions, a.Rows, r.jobID, r.epoch)
+	res, err := r.conn.Run(r.Position(a))
 	if err != nil {
 		return fmt.Errorf("store the position: %w", err)
+	}
+	if res.AffectedRows == 0 {
+		return ErrFenced
+	}
+	return nil
+}
+
+// Position is the statement that stores what the transaction has applied. It finds one row, and none if the job belongs to a later run.
+func (r *Recorder) Position(a Applied) []byte {
+	s := append([]byte(nil), "UPDATE opsdeck.replication_job SET stage = 'stream', log_file = "...)
+	s = mysql.AppendString(s, []byte(a.Position.File))
+	s = strconv.AppendUint(append(s, ", log_pos = "...), uint64(a.Position.Offset), 10)
+	s = mysql.AppendString(append(s, ", gtid_set = "...), []byte(a.Position.GTIDSet))
+	s = strconv.AppendInt(append(s, ", source_time = "...), a.SourceTime.UnixMicro(), 10)
+	s = strconv.AppendInt(append(s, ", transactions = transactions + "...), a.Transactions, 10)
+	s = strconv.AppendInt(append(s, ", row_events = row_events + "...), a.Rows, 10)
+	s = mysql.AppendString(append(s, ", updated_at = CURRENT_TIMESTAMP(6) WHERE job_id = "...), []byte(r.jobID))
+	return strconv.AppendInt(append(s, " AND epoch = "...), r.epoch, 10)
+}
+
+// Mark puts the job's record, and with it the origin of the changes, into the transaction's log here: whoever reads that in parts must know
+// before the first one ends. It fails with ErrFenced if the job belongs to a later run.
+func (r *Recorder) Mark() error {
+	res, err := r.mark.Execute(r.jobID, r.epoch)
+	if err != nil {
+		return fmt.Errorf("mark the transaction: %w", err)
 	}
 	if res.AffectedRows == 0 {
 		return ErrFenced
@@ -191,15 +276,38 @@ func (r *Recorder) Fence() error {
 	return nil
 }
 
-// SetStage records the stage and the position that it starts from.
-func (r *Recorder) SetStage(stage Stage, at mysql.Position) error {
+// BeginStream records that the job follows the binary log, and the position behind which it does.
+func (r *Recorder) BeginStream(at mysql.Position) error {
 	res, err := r.conn.Execute(`UPDATE opsdeck.replication_job SET stage = ?, log_file = ?, log_pos = ?, gtid_set = ?
-		WHERE job_id = ? AND epoch = ?`, string(stage), at.File, at.Offset, at.GTIDSet, r.jobID, r.epoch)
+		WHERE job_id = ? AND epoch = ?`, string(StageStream), at.File, at.Offset, at.GTIDSet, r.jobID, r.epoch)
 	if err != nil {
-		return fmt.Errorf("store the stage %s: %w", stage, err)
+		return fmt.Errorf("store the stage %s: %w", StageStream, err)
 	}
 	if res.AffectedRows == 0 {
 		return ErrFenced
+	}
+	return nil
+}
+
+// BeginCopy records that the job copies. Where it was in the binary log, if it was there before, stays.
+func (r *Recorder) BeginCopy() error {
+	res, err := r.conn.Execute(`UPDATE opsdeck.replication_job SET stage = ? WHERE job_id = ? AND epoch = ?`, string(StageCopy), r.jobID, r.epoch)
+	if err != nil {
+		return fmt.Errorf("store the stage %s: %w", StageCopy, err)
+	}
+	if res.AffectedRows == 0 {
+		return ErrFenced
+	}
+	return nil
+}
+
+// End records that the job writes no more, until a run claims it again.
+func (r *Recorder) End() error {
+	if err := r.Fence(); err != nil {
+		return err
+	}
+	if _, err := r.conn.Execute(`REPLACE INTO opsdeck.replication_ended (job_id) VALUES (?)`, r.jobID); err != nil {
+		return fmt.Errorf("record the end of the job: %w", err)
 	}
 	return nil
 }

@@ -56,7 +56,8 @@ func testClaims(t *testing.T, server *mysqltest.Server) {
 	require.NoError(t, progress.CheckOwner(c, "claims", 4))
 	require.ErrorIs(t, progress.CheckOwner(c, "claims", 3), progress.ErrFenced)
 	require.ErrorIs(t, old.SavePosition(progress.Applied{}), progress.ErrFenced)
-	require.ErrorIs(t, old.SetStage(progress.StageCopy, mysql.Position{}), progress.ErrFenced)
+	require.ErrorIs(t, old.BeginCopy(), progress.ErrFenced)
+	require.ErrorIs(t, old.AddChunk("s", "t", 0, nil, 1), progress.ErrFenced)
 	_, err := progress.Claim(c, "claims", "one", 3)
 	require.ErrorIs(t, err, progress.ErrFenced)
 }
@@ -158,4 +159,18 @@ func testIncarnations(t *testing.T, server *mysqltest.Server) {
 	require.NoError(t, progress.Forget(c, "twice", "two"))
 	_, err = progress.Claim(c, "twice", "three", 1)
 	require.NoError(t, err)
+}
+
+func TestTablesOfEarlierReleases(t *testing.T) {
+	t.Parallel()
+	c := mysqltest.Start(t, 1).Connect(t)
+	require.NoError(t, progress.Ensure(c))
+	for _, table := range []string{"replication_job", "replication_chunk"} {
+		_, err := c.Execute("ALTER TABLE opsdeck." + table + " DROP COLUMN origin")
+		require.NoError(t, err)
+	}
+	require.NoError(t, progress.Ensure(c))
+	claim(t, c, "later", 1)
+	require.NoError(t, progress.SetOrigin(c, "later", 1, "there"))
+	require.ErrorIs(t, progress.SetOrigin(c, "later", 2, "there"), progress.ErrFenced)
 }

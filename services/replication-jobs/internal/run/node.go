@@ -7,6 +7,8 @@ import (
 	"go.uber.org/zap"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 )
 
 const (
@@ -31,11 +33,14 @@ type Node struct {
 	identity Identity
 	manager  replicationv1.WorkerServiceClient
 	engine   Engine
+	relays   relay.Store
+	tunnels  Tunnels
 	traffic  Traffic
 	log      *zap.Logger
 
 	news     chan struct{}
 	runs     map[string]*run
+	ends     map[string]*end // sources' ends of runs on other nodes
 	interval time.Duration
 	lease    time.Duration
 	heard    time.Time // when the last call that was answered began
@@ -44,11 +49,13 @@ type Node struct {
 // Traffic counts the messages that the node has exchanged over NATS.
 type Traffic func() *replicationv1.MessageStatus
 
-// NewNode returns a node without runs.
-func NewNode(identity Identity, manager replicationv1.WorkerServiceClient, engine Engine, traffic Traffic, log *zap.Logger) *Node {
+// NewNode returns a node without runs, which has the relay logs that are in a store.
+func NewNode(
+	identity Identity, manager replicationv1.WorkerServiceClient, engine Engine, relays relay.Store, tunnels Tunnels, traffic Traffic, log *zap.Logger,
+) *Node {
 	return &Node{
-		identity: identity, manager: manager, engine: engine, traffic: traffic, log: log,
-		news: make(chan struct{}, 1), runs: map[string]*run{}, interval: firstInterval, lease: firstLease,
+		identity: identity, manager: manager, engine: engine, relays: relays, tunnels: tunnels, traffic: traffic, log: log,
+		news: make(chan struct{}, 1), runs: map[string]*run{}, ends: map[string]*end{}, interval: firstInterval, lease: firstLease,
 	}
 }
 
@@ -82,8 +89,8 @@ func (n *Node) step(ctx context.Context) {
 	case ctx.Err() != nil:
 	default:
 		n.log.Warn("the manager does not answer", zap.Error(err), zap.Duration("since", time.Since(n.heard)))
-		if time.Since(n.heard) > n.lease && len(n.runs) > 0 {
-			n.log.Warn("stopping all runs: the manager may have given them to other nodes", zap.Int("runs", len(n.runs)))
+		if time.Since(n.heard) > n.lease && len(n.runs)+len(n.ends) > 0 {
+			n.log.Warn("stopping all runs: the manager may have given them to other nodes", zap.Int("runs", len(n.runs)), zap.Int("sources", len(n.ends)))
 			n.stopAll()
 		}
 	}
@@ -96,8 +103,15 @@ func (n *Node) reconcile(ctx context.Context) error {
 		NodeId: n.identity.ID, NodeName: n.identity.Name, NodeAddress: n.identity.Address,
 		Datacenter: n.identity.Datacenter, Version: n.identity.Version,
 	}
+	var err error
+	if request.Relays, err = n.relays.List(); err != nil {
+		n.log.Warn("the manager is not told of relay logs", zap.Error(err))
+	}
 	for _, r := range n.runs {
 		request.Runs = append(request.Runs, r.report(n.traffic()))
+	}
+	for _, e := range n.ends {
+		request.SourceEnds = append(request.SourceEnds, e.report(n.traffic()))
 	}
 	answer, err := n.manager.Reconcile(ctx, request)
 	if err != nil {
@@ -107,8 +121,27 @@ func (n *Node) reconcile(ctx context.Context) error {
 		n.runs[sent.GetJobId()].stored(sent)
 	}
 	n.interval, n.lease = answer.GetInterval().AsDuration(), answer.GetLease().AsDuration()
+	n.obeyEnds(answer.GetSourceEnds())
 	n.obey(answer.GetAssignments())
+	n.drop(answer.GetDropRelays())
 	return nil
+}
+
+// drop deletes relay logs that no run uses.
+func (n *Node) drop(incarnations []string) {
+	used := make(map[string]bool, len(n.runs))
+	for _, r := range n.runs {
+		used[r.relay] = true
+	}
+	for _, incarnation := range incarnations {
+		if used[incarnation] {
+			continue // its run has not ended yet
+		}
+		n.log.Info("deleting the relay log of a job that does not need it any more", zap.String("incarnation", incarnation))
+		if err := n.relays.Remove(incarnation); err != nil {
+			n.log.Warn("the relay log is still there", zap.Error(err))
+		}
+	}
 }
 
 // obey stops what is not wanted and starts what is missing. A run of another epoch is not wanted.
@@ -132,7 +165,7 @@ func (n *Node) obey(assignments []*replicationv1.Assignment) {
 			continue // it runs, or this answer had no room for its configuration
 		}
 		if _, ok := n.runs[a.GetJob().GetJobId()]; !ok { // else its forerunner has not ended yet
-			n.runs[a.GetJob().GetJobId()] = start(a, n.engine, n.Wake, n.log)
+			n.runs[a.GetJob().GetJobId()] = start(a, n.engine, n.tunnels, n.Wake, n.log)
 		}
 	}
 }
@@ -158,10 +191,13 @@ func (n *Node) stop(runs []*run) {
 	}
 }
 
-// stopAll ends all runs, however long that takes.
+// stopAll ends all runs and what others have here, however long that takes.
 func (n *Node) stopAll() {
 	for _, r := range n.runs {
 		r.cancel()
+	}
+	for _, e := range n.ends {
+		n.stopEnd(e)
 	}
 	for id, r := range n.runs {
 		<-r.done

@@ -30,12 +30,13 @@ func (r *run) report(traffic *replicationv1.MessageStatus) *replicationv1.RunRep
 	return &replicationv1.RunReport{
 		JobId: r.id, Epoch: r.epoch, State: r.state, Error: r.failure, Events: slices.Clone(r.events),
 		Source: f.source(), Target: f.target(), Stage: r.progress.Stage, CopiedPercent: r.progress.Percent,
-		StoppedAt: r.stoppedAt, EndGtidSet: r.progress.End.GTIDSet,
+		StoppedAt: r.stoppedAt, EndGtidSet: r.progress.End.GTIDSet, Verify: r.verifying(),
 	}
 }
 
 // stored forgets the events that a report has brought home.
 func (r *run) stored(sent *replicationv1.RunReport) {
+	r.verified(sent.GetVerify())
 	events := sent.GetEvents()
 	if len(events) == 0 {
 		return
@@ -59,6 +60,9 @@ func (f figures) source() *replicationv1.TaskStatus {
 	s := f.common()
 	if c := s.GetCurrentCoordinates(); c != nil {
 		c.File, c.Position = limited(f.Source.File), int64(f.Source.Offset)
+	}
+	if r := f.Relay; r != nil {
+		s.Relay = &replicationv1.RelayLog{Bytes: r.Bytes, MaxBytes: r.MaxBytes, Behind: int64(r.Behind / time.Second), Waits: limited(r.Waits)}
 	}
 	s.BufferStatus.ExtractorTxQueueSize = f.QueueTransactions
 	s.Stage = f.text("Sending data", "Sending binlog event to slave", "Master has sent all binlog to slave; waiting for more updates")
@@ -95,11 +99,15 @@ func (f figures) common() *replicationv1.TaskStatus {
 // coordinates are nil until a position is known. Names of files are the server's own text: one that is no UTF-8 must not keep the
 // whole report from being sent.
 func (f figures) coordinates() *replicationv1.Coordinates {
-	if f.Source.File == "" && f.Source.GTIDSet == "" && f.Executed.File == "" && f.Executed.GTIDSet == "" {
+	read := f.Source
+	if f.Relay != nil {
+		read = f.Relay.End
+	}
+	if read.IsZero() && f.Executed.IsZero() {
 		return nil
 	}
 	return &replicationv1.Coordinates{
-		GtidSet: f.Executed.GTIDSet, RelayMasterLogFile: limited(f.Source.File), ReadMasterLogPos: int64(f.Source.Offset), RetrievedGtidSet: f.Source.GTIDSet,
+		GtidSet: f.Executed.GTIDSet, RelayMasterLogFile: limited(read.File), ReadMasterLogPos: int64(read.Offset), RetrievedGtidSet: read.GTIDSet,
 	}
 }
 

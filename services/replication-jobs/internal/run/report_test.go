@@ -11,6 +11,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 )
 
 func TestPauses(t *testing.T) {
@@ -47,6 +48,16 @@ func TestFigures(t *testing.T) {
 	require.Equal(t, "1/128", busy.target().GetBacklog())
 	require.True(t, proto.Equal(&replicationv1.DelayCount{Num: 1, Time: 1}, busy.target().GetDelayCount()))
 	require.Equal(t, "Reading event from the relay log", busy.target().GetStage())
+
+	relayed := idle
+	relayed.Relay = &relay.Stats{
+		Bytes: 5, MaxBytes: 9, End: mysql.Position{File: "bin.3", Offset: 30, GTIDSet: "0-1-11"}, Behind: 2500 * time.Millisecond, Waits: "it is full",
+	}
+	require.True(t, proto.Equal(&replicationv1.RelayLog{Bytes: 5, MaxBytes: 9, Behind: 2, Waits: "it is full"}, relayed.source().GetRelay()))
+	require.True(t, proto.Equal(&replicationv1.Coordinates{
+		File: "bin.2", Position: 20, GtidSet: "0-1-8", RelayMasterLogFile: "bin.3", ReadMasterLogPos: 30, RetrievedGtidSet: "0-1-11",
+	}, relayed.source().GetCurrentCoordinates()))
+	require.Nil(t, relayed.target().GetRelay())
 
 	odd := figures{now: now, Progress: engine.Progress{Source: mysql.Position{File: "bin\xff.2"}, Executed: mysql.Position{File: "bin\xff.1"}}}
 	for _, s := range []*replicationv1.TaskStatus{odd.source(), odd.target()} {

@@ -18,6 +18,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/apply"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/verify"
 )
 
 // Engine does the work of a job until ctx ends, it fails, or there is nothing left to do.
@@ -40,6 +41,7 @@ var errEnded = errors.New("the run ended by itself")
 type run struct {
 	id      string
 	epoch   int64
+	relay   string     // the incarnation, by which its relay log is called
 	job     engine.Job // its Decisions are under the lock
 	retries int        // restarts before the pauses grow
 	engine  Engine
@@ -49,6 +51,7 @@ type run struct {
 	done    chan struct{}
 	decided chan struct{} // an operator has decided something: try again at once
 	ending  sync.Once     // closes finish
+	desk    *verify.Desk  // orders to compare target and source
 	finish  chan struct{} // closed when the job is to end once all is applied
 
 	mu        sync.Mutex
@@ -61,15 +64,15 @@ type run struct {
 	sequence  int64
 }
 
-func start(a *replicationv1.Assignment, e Engine, news func(), log *zap.Logger) *run {
+func start(a *replicationv1.Assignment, e Engine, tunnels Tunnels, news func(), log *zap.Logger) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{
-		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), job: jobOf(a), retries: int(max(a.GetJob().GetRetry(), a.GetSubscription().GetRetry())), engine: e, news: news,
-		finish: make(chan struct{}),
-		log:    log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
+		id: a.GetJob().GetJobId(), epoch: a.GetEpoch(), relay: a.GetIncarnation(), job: tunnels.through(jobOf(a), a), retries: int(max(a.GetJob().GetRetry(), a.GetSubscription().GetRetry())), engine: e, news: news,
+		finish: make(chan struct{}), desk: verify.NewDesk(),
+		log: log.With(zap.String("job", a.GetJob().GetJobId()), zap.Int64("epoch", a.GetEpoch())), cancel: cancel, done: make(chan struct{}), decided: make(chan struct{}, 1),
 		state: replicationv1.RunState_RUN_STATE_RUNNING, sequence: a.GetStoredSequence(),
 	}
-	r.job.Finish = r.finish
+	r.job.Finish, r.job.Verify = r.finish, r.desk
 	r.obey(a)
 	r.log.Info("starting run")
 	go func() {
@@ -150,6 +153,7 @@ func (r *run) obey(a *replicationv1.Assignment) {
 		r.ending.Do(func() { close(r.finish) })
 	}
 	r.decide(decisionsOf(a))
+	r.desk.Place(orderOf(a.GetVerify()))
 }
 
 // told reports whether the run is to end.

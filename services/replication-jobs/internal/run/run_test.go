@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,12 +25,13 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	patience = 10 * time.Second
+	patience = time.Minute
 	moment   = 5 * time.Millisecond
 )
 
@@ -35,9 +39,13 @@ const (
 type scriptedManager struct {
 	mu     sync.Mutex
 	wanted []*replicationv1.Assignment
+	ends   []*replicationv1.SourceEnd
+	told   map[string]*replicationv1.SourceEndReport // newest report of a source's end by job
 	away   bool
 	lease  time.Duration
 	heard  map[string]*replicationv1.RunReport // newest report by job
+	relays []string                            // in the newest report
+	drop   []string                            // relay logs to be deleted
 	events map[string][]*replicationv1.RunEvent
 }
 
@@ -51,7 +59,10 @@ func (m *scriptedManager) Reconcile(_ context.Context, r *replicationv1.Reconcil
 	if m.away {
 		return nil, errors.New("the manager is away")
 	}
-	m.heard = map[string]*replicationv1.RunReport{}
+	m.heard, m.told = map[string]*replicationv1.RunReport{}, map[string]*replicationv1.SourceEndReport{}
+	for _, end := range r.GetSourceEnds() {
+		m.told[end.GetJobId()] = end
+	}
 	for _, run := range r.GetRuns() {
 		m.heard[run.GetJobId()] = run
 		for _, e := range run.GetEvents() {
@@ -60,8 +71,9 @@ func (m *scriptedManager) Reconcile(_ context.Context, r *replicationv1.Reconcil
 			}
 		}
 	}
+	m.relays = r.GetRelays()
 	return &replicationv1.ReconcileResponse{
-		Assignments: m.wanted, Interval: durationpb.New(10 * time.Millisecond), Lease: durationpb.New(m.lease),
+		Assignments: m.wanted, SourceEnds: m.ends, DropRelays: m.drop, Interval: durationpb.New(10 * time.Millisecond), Lease: durationpb.New(m.lease),
 	}, nil
 }
 
@@ -69,6 +81,19 @@ func (m *scriptedManager) want(all ...*replicationv1.Assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.wanted = all
+}
+
+// found are the relay logs that the node has told of last.
+func (m *scriptedManager) found() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.relays
+}
+
+func (m *scriptedManager) surplus(relays ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop = relays
 }
 
 func (m *scriptedManager) leave(away bool) {
@@ -144,9 +169,14 @@ func (e scriptedEngine) next(t *testing.T) *work {
 
 func startNode(t *testing.T, m *scriptedManager) scriptedEngine {
 	t.Helper()
+	return startNodeWith(t, m, relay.Store{Dir: t.TempDir()}, Tunnels{})
+}
+
+func startNodeWith(t *testing.T, m *scriptedManager, relays relay.Store, tunnels Tunnels) scriptedEngine {
+	t.Helper()
 	e := make(scriptedEngine, 16)
 	traffic := func() *replicationv1.MessageStatus { return &replicationv1.MessageStatus{InMessages: 5} }
-	node := NewNode(Identity{ID: "6f0e5b8e-6f0b-4b9c-8e0a-1d6b6f1c2a3b", Name: "n"}, m, e.run, traffic, zap.NewNop())
+	node := NewNode(Identity{ID: "6f0e5b8e-6f0b-4b9c-8e0a-1d6b6f1c2a3b", Name: "n"}, m, e.run, relays, tunnels, traffic, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- node.Run(ctx) }()
@@ -179,7 +209,7 @@ func TestRunsFollowTheManager(t *testing.T) {
 	require.Equal(t, engine.Job{
 		ID: "a", Incarnation: "inc", Epoch: 1, Step: "all", ChunkSize: 7, ParallelWorkers: 3,
 		Source: mysql.Config{Host: "source", Port: 3306, User: "u", Password: "p"}, Target: mysql.Config{Host: "target", Port: 3306, User: "u", Password: "p"},
-		Do: a.job.Do, Ignore: a.job.Ignore, Finish: a.job.Finish,
+		Do: a.job.Do, Ignore: a.job.Ignore, Objects: a.job.Objects, Finish: a.job.Finish, Verify: a.job.Verify,
 	}, a.job)
 	require.Equal(t, "shop", a.job.Do[0].Schema)
 	require.Equal(t, "orders", a.job.Do[0].Tables[0].Name)
@@ -194,6 +224,29 @@ func TestRunsFollowTheManager(t *testing.T) {
 	ended(t, b)
 	require.Eventually(t, func() bool { return m.report("b") == nil && m.report("a") != nil }, patience, moment)
 	require.Empty(t, e)
+}
+
+// TestRelayLogsAreDeleted: a node tells of all that it finds, and deletes what it is told to, but for that of a run that has not ended.
+func TestRelayLogsAreDeleted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"inc", "orphan"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+	}
+	m := newManager()
+	e := startNodeWith(t, m, relay.Store{Dir: dir}, Tunnels{})
+	relayed := assignment("a", 1)
+	relayed.Job.SrcTask.BinlogRelay, relayed.Job.SrcTask.BinlogRelayMaxMib, relayed.RelayNode = true, proto.Int32(64), "other"
+	m.want(relayed)
+	w := e.next(t)
+	require.Equal(t, &engine.Relay{MaxBytes: 64 << 20, Elsewhere: "other"}, w.job.Relay)
+	require.Eventually(t, func() bool { return slices.Equal([]string{"inc", "orphan"}, m.found()) }, patience, moment)
+	m.surplus("inc", "orphan")
+	require.Eventually(t, func() bool { return slices.Equal([]string{"inc"}, m.found()) }, patience, moment)
+	m.want()
+	ended(t, w)
+	require.Eventually(t, func() bool { return len(m.found()) == 0 }, patience, moment)
+	require.NoDirExists(t, filepath.Join(dir, "inc"))
 }
 
 func TestARunThatIsToldToFinishesOnce(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
 )
 
 // CheckReverse asks both instances of a reverse job, whose passwords are in the clear, whether it could run. Errors: NOT_REVERSIBLE, with
@@ -21,6 +22,7 @@ func CheckReverse(ctx context.Context, c *replicationv1.JobConfig) error {
 	}
 	report, err := Run(ctx, Job{
 		Source: mysql.ConfigOf(src.GetMysqlConnectionConfig()), Target: mysql.ConfigOf(dest.GetMysqlConnectionConfig()), Mapping: rules, Follows: true, NeedsGTID: true,
+		Objects: objects.Kinds(src.GetReplicateObjects()),
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/job"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
 )
 
 // Service answers ValidationService.
@@ -70,6 +71,11 @@ func (s *Service) jobOf(c *replicationv1.JobConfig) (Job, error) {
 		Copies:     c.GetTaskStepName() != "job_stage_incr" && src.GetGtid() == "" && !src.GetAutoGtid(),
 		Follows:    c.GetTaskStepName() != "job_stage_full",
 		DropTables: src.GetDropTableIfExists(), SkipCreate: src.GetSkipCreateDbTable(),
+		RelayMiB: src.GetBinlogRelayMaxMib(),
+		Objects:  objects.Kinds(src.GetReplicateObjects()), SourceDependency: dest.GetUseMySqlDependency(),
+	}
+	if !strings.EqualFold(src.GetNodeId(), dest.GetNodeId()) && dest.GetNodeId() != "" {
+		j.SourceNode = src.GetNodeId()
 	}
 	var err error
 	if j.Mapping, err = mapping.New(mapping.Rules(src.GetReplicateDoDb()), mapping.Rules(src.GetReplicateIgnoreDb())); err != nil {
@@ -77,6 +83,10 @@ func (s *Service) jobOf(c *replicationv1.JobConfig) (Job, error) {
 	}
 	if j.Source, err = s.instance(c, "src_task", src.GetMysqlConnectionConfig()); err != nil {
 		return j, err
+	}
+	for _, address := range mysql.AlternatesOf(src.GetMysqlConnectionConfig()) {
+		address.Password = j.Source.Password
+		j.Alternates = append(j.Alternates, address)
 	}
 	j.Target, err = s.instance(c, "dest_task", dest.GetMysqlConnectionConfig())
 	return j, err

@@ -128,16 +128,25 @@ func (v *validator) settings() error {
 		return nil
 	}
 	side.GTIDMode, side.ServerID, side.Binlog = &Problems{}, &Problems{}, &Problems{}
-	have, err := pairs(v.source.Conn, `SHOW GLOBAL VARIABLES WHERE Variable_name IN
-		('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id')`)
+	have, err := logSettings(v.source.Conn)
 	if err != nil {
-		return fmt.Errorf("read the settings of the binary log: %w", mysql.Explain(err))
+		return err
 	}
 	checkSettings(have, side)
 	if v.job.NeedsGTID && strings.EqualFold(have["gtid_mode"], "OFF") {
 		side.GTIDMode.add("the server has gtid_mode=OFF: set it to ON")
 	}
 	return nil
+}
+
+// logSettings are a server's settings of the binary log.
+func logSettings(c *mysql.Conn) (map[string]string, error) {
+	have, err := pairs(c, `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options',
+		'gtid_mode', 'server_id', 'log_slave_updates', 'log_replica_updates')`)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the binary log: %w", mysql.Explain(err))
+	}
+	return have, nil
 }
 
 func checkSettings(have map[string]string, side *Side) {
@@ -158,6 +167,11 @@ func checkSettings(have map[string]string, side *Side) {
 
 // retention compares how long the source keeps binary logs with how long the copy may take.
 func (v *validator) retention() error {
+	if v.job.RelayMiB > 0 {
+		v.report.Warnings.add("with binlog_relay the source may purge what the worker node has downloaded: up to %d MiB on the node's disk; while that is full, or the job is paused, nothing is downloaded, and the source must keep what follows",
+			v.job.RelayMiB)
+		return nil
+	}
 	if !v.job.Copies || !v.job.Follows {
 		return nil
 	}

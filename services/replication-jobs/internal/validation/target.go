@@ -9,6 +9,7 @@ import (
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 // needed are the privileges on a schema that is written to.
@@ -79,12 +80,35 @@ func (v *validator) conflicts() error {
 }
 
 // triggers looks for those of the tables that are written to: they would run for replicated rows, and what they do there came from the source
-// with its own rows. A table that the copy drops takes its triggers along.
+// with its own rows. Those that a job has copied do not. A table that the copy drops takes its triggers along.
+// shared warns of tables that jobs replicate to, of which this one may be.
+func (v *validator) shared() error {
+	others, err := progress.Others(v.target.Conn, "")
+	switch mysql.Code(err) {
+	case gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_DB_ERROR, gomysql.ER_TABLEACCESS_DENIED_ERROR, gomysql.ER_DBACCESS_DENIED_ERROR: // no job, or told under privileges
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	taken := map[string][]string{}
+	for _, t := range v.tables {
+		there := v.there(t)
+		if job, ok := others[there]; ok {
+			taken[job] = append(taken[job], there.Schema+"."+there.Table)
+		}
+	}
+	for _, job := range sortedKeys(taken) {
+		v.report.Warnings.add("job %s replicates to %s of the target already: another job is refused there until that one is deleted", job, some(taken[job]))
+	}
+	return nil
+}
+
 func (v *validator) triggers() error {
 	if v.job.Copies && v.job.DropTables && !v.job.SkipCreate {
 		return nil
 	}
-	r, err := v.target.Execute(`SELECT event_object_schema, event_object_table, trigger_name FROM information_schema.triggers ORDER BY 1, 2, 3`)
+	r, err := v.target.Execute(`SELECT event_object_schema, event_object_table, trigger_name, action_statement FROM information_schema.triggers ORDER BY 1, 2, 3`)
 	if err != nil {
 		return fmt.Errorf("read the target's triggers: %w", mysql.Explain(err))
 	}
@@ -94,13 +118,13 @@ func (v *validator) triggers() error {
 	}
 	var found []string
 	for i := range r.RowNumber() {
-		var row [3]string
+		var row [4]string
 		for j := range row {
 			if row[j], err = r.GetString(i, j); err != nil {
 				return err
 			}
 		}
-		if written[ddl.Name{Schema: row[0], Table: row[1]}] {
+		if !strings.HasPrefix(row[3], ddl.Guard) && written[ddl.Name{Schema: row[0], Table: row[1]}] {
 			found = append(found, row[0]+"."+row[2])
 		}
 	}
@@ -112,6 +136,9 @@ func (v *validator) triggers() error {
 
 // charsets looks for character sets and collations of the chosen tables that the target lacks.
 func (v *validator) charsets() error {
+	if v.job.SkipCreate { // the tables that the target has will do
+		return nil
+	}
 	known, err := pairs(v.target.Conn, `SELECT collation_name, character_set_name FROM information_schema.collations WHERE character_set_name IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("read the target's collations: %w", mysql.Explain(err))
@@ -138,6 +165,37 @@ func (v *validator) charsets() error {
 			collation, some(lacking[collation]))
 	}
 	return nil
+}
+
+// keyless looks for settings of the target under which it does not create tables without a primary key as they are at the source.
+func (v *validator) keyless() error {
+	if v.job.SkipCreate {
+		return nil
+	}
+	have, err := pairs(v.target.Conn, `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('sql_require_primary_key', 'sql_generate_invisible_primary_key')`)
+	if err != nil {
+		return fmt.Errorf("read the settings of the target: %w", mysql.Explain(err))
+	}
+	checkKeyless(have, v.tables, &v.report.Errors)
+	return nil
+}
+
+func checkKeyless(have map[string]string, tables []*mysql.Table, p *Problems) {
+	var names []string
+	for _, t := range tables {
+		if len(t.PrimaryKey) == 0 {
+			names = append(names, t.String())
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if strings.EqualFold(have["sql_require_primary_key"], "ON") {
+		p.add("the target has sql_require_primary_key=ON and refuses these tables without a primary key: %s; set it to OFF, or give them a primary key", some(names))
+	}
+	if strings.EqualFold(have["sql_generate_invisible_primary_key"], "ON") {
+		p.add("the target has sql_generate_invisible_primary_key=ON and would add a column to these tables without a primary key: %s; set it to OFF, or give them a primary key", some(names))
+	}
 }
 
 // foreign are types of one family that the other has not.

@@ -9,8 +9,10 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
 )
 
 // timeLimit bounds a whole validation: somebody waits for it.
@@ -24,12 +26,21 @@ const mariaDB = gomysql.MariaDBFlavor
 // Job is what is to be validated of a job.
 type Job struct {
 	Source, Target mysql.Config
-	Mapping        *mapping.Mapping
-	Copies         bool // whether the job has a full copy
-	Follows        bool // whether it follows the binary log
-	NeedsGTID      bool // whether it starts behind a GTID set
+	// Alternates are further servers of the source's topology.
+	Alternates []mysql.Config
+	SourceNode string // through which the job is to reach its source, "" if that is the node of its target
+	Mapping    *mapping.Mapping
+	Copies     bool // whether the job has a full copy
+	Follows    bool // whether it follows the binary log
+	NeedsGTID  bool // whether it starts behind a GTID set
 	// DropTables and SkipCreate are drop_table_if_exists and skip_create_db_table.
 	DropTables, SkipCreate bool
+	// RelayMiB is what a relay log may take, 0 for a job without one.
+	RelayMiB int32
+	// SourceDependency is use_my_sql_dependency.
+	SourceDependency bool
+	// Objects are the kinds that are replicated besides tables.
+	Objects []objects.Kind
 }
 
 // Problems are the sentences that one check has found; none is a pass.
@@ -59,13 +70,22 @@ func Run(ctx context.Context, job Job) (*Report, error) {
 		return nil, err
 	}
 	defer source.close()
+	if source == nil && job.SourceNode != "" {
+		report.Warnings.add("validation looks at the source from the manager; the job reaches it from the node %s, which may see it all the same", job.SourceNode)
+	}
 	target, err := connect(ctx, job.Target, &report.Target)
 	if err != nil {
 		return nil, err
 	}
 	defer target.close()
 	v := validator{job: job, report: report, source: source, target: target}
-	return report, v.run()
+	if err := v.run(); err != nil {
+		return report, err
+	}
+	if job.SourceDependency {
+		report.Warnings.add("%s", engine.NoDependency)
+	}
+	return report, v.addresses(ctx)
 }
 
 // server is a session with one side; nil when it cannot be reached.
@@ -117,13 +137,13 @@ type validator struct {
 func (v *validator) run() error {
 	var steps []func() error
 	if v.source != nil {
-		steps = append(steps, v.chosen, v.sourcePrivileges, v.settings, v.retention)
+		steps = append(steps, v.chosen, v.objects, v.sourcePrivileges, v.settings, v.retention)
 	}
 	if v.target != nil {
 		steps = append(steps, v.targetPrivileges)
 	}
 	if v.source != nil && v.target != nil {
-		steps = append(steps, v.conflicts, v.triggers, v.charsets, v.types)
+		steps = append(steps, v.mayDefine, v.conflicts, v.shared, v.triggers, v.charsets, v.keyless, v.types)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -1,16 +1,22 @@
 package validation
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/ddl"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/filter"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/matrix"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/objects"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,11 +27,15 @@ type pair struct{ source, target *mysqltest.Server }
 func startPair(t *testing.T) pair {
 	t.Helper()
 	p := pair{mysqltest.Start(t, 1), mysqltest.Start(t, 2)}
+	defaultRole := "SET DEFAULT ROLE reader FOR roled@'%'"
+	if p.source.IsMySQL() {
+		defaultRole = "SET DEFAULT ROLE reader TO roled@'%'"
+	}
 	p.source.Exec(t, "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY, what VARCHAR(40))", "CREATE TABLE shop.log (what VARCHAR(40))",
-		"CREATE USER repl@'%' IDENTIFIED BY 'p'", "GRANT SELECT, RELOAD, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO repl@'%'",
+		"CREATE USER repl@'%' IDENTIFIED BY 'p'", "GRANT SELECT, RELOAD, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO repl@'%'",
 		"CREATE USER poor@'%' IDENTIFIED BY 'p'", "GRANT SELECT (id) ON shop.orders TO poor@'%'",
-		"CREATE ROLE reader", "GRANT SELECT, RELOAD, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO reader",
-		"CREATE USER roled@'%' IDENTIFIED BY 'p'", "GRANT reader TO roled@'%'", "SET DEFAULT ROLE reader FOR roled@'%'",
+		"CREATE ROLE reader", "GRANT SELECT, RELOAD, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO reader",
+		"CREATE USER roled@'%' IDENTIFIED BY 'p'", "GRANT reader TO roled@'%'", defaultRole,
 		"CREATE USER idle@'%' IDENTIFIED BY 'p'", "GRANT reader TO idle@'%'")
 	p.target.Exec(t, "CREATE USER repl@'%' IDENTIFIED BY 'p'", "GRANT ALL PRIVILEGES ON shop.* TO repl@'%'", "GRANT ALL PRIVILEGES ON opsdeck.* TO repl@'%'",
 		"CREATE USER poor@'%' IDENTIFIED BY 'p'", "GRANT SELECT, INSERT ON `sh%`.* TO poor@'%'")
@@ -71,9 +81,72 @@ func TestValidation(t *testing.T) {
 		require.Len(t, r.Warnings, 1)
 		require.Contains(t, r.Warnings[0], "shop.log", "a table without key is named")
 	})
+	t.Run("a relay log takes disk", func(t *testing.T) {
+		r := p.report(t, func(j *Job) { j.RelayMiB = 64 })
+		require.Empty(t, r.Errors)
+		require.Len(t, r.Warnings, 2)
+		require.Contains(t, r.Warnings[1]+r.Warnings[0], "up to 64 MiB on the node's disk")
+	})
+	t.Run("what is left out is named", func(t *testing.T) {
+		p.source.Exec(t, "CREATE VIEW shop.v AS SELECT 1", "CREATE DATABASE elsewhere", "CREATE VIEW elsewhere.v AS SELECT 1")
+		r := p.report(t, nil)
+		p.source.Exec(t, "DROP VIEW shop.v")
+		require.Contains(t, r.Warnings, "the source has these, which the job does not replicate: 1 views (shop.v)")
+	})
+	t.Run("privileges for views, triggers, routines and events", func(t *testing.T) {
+		r := p.report(t, func(j *Job) {
+			j.Objects = objects.Kinds([]string{"views", "triggers", "routines", "events", "sequences"})
+		})
+		require.Contains(t, r.Source.Privileges.text(), "lacks SHOW VIEW on shop.*")
+		require.Contains(t, r.Source.Privileges.text(), "lacks TRIGGER on shop.*")
+		require.Contains(t, r.Source.Privileges.text(), "lacks EVENT on shop.*")
+		require.NotContains(t, r.Source.Privileges.text(), "mysql.proc", "SELECT on everything is enough")
+		require.Empty(t, *r.Target.Privileges, "all privileges on the schema are")
+		require.Contains(t, r.Warnings.text(), "lacks SET USER")
+		require.Contains(t, r.Warnings.text(), "log_bin_trust_function_creators")
+		r = p.report(t, func(j *Job) { j.Objects, j.Target = objects.Kinds([]string{"events"}), as(p.target, "poor") })
+		require.Contains(t, r.Target.Privileges.text(), "lacks EVENT on shop.*")
+	})
+	t.Run("triggers that a job has copied do not stand in its way", func(t *testing.T) {
+		p.target.Exec(t, "CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY, what VARCHAR(40))",
+			"CREATE TRIGGER shop.own BEFORE INSERT ON shop.orders FOR EACH ROW "+ddl.Guard+"SET NEW.what = 'x'; END IF")
+		defer p.target.Exec(t, "DROP DATABASE shop")
+		require.Empty(t, p.report(t, nil).Errors)
+	})
+	t.Run("further addresses of the source", func(t *testing.T) {
+		nobody := p.source.Config()
+		nobody.Port = 1
+		r := p.report(t, func(j *Job) { j.Alternates = []mysql.Config{as(p.source, "repl"), as(p.target, "poor"), nobody} })
+		require.Empty(t, *r.Source.Connection)
+		require.NotContains(t, r.Warnings.text(), as(p.source, "repl").Addr()+", one of mysql_addresses, cannot take the place of the source: the account")
+		require.Contains(t, r.Warnings.text(), as(p.target, "poor").Addr()+", one of mysql_addresses, cannot take the place of the source: the account lacks REPLICATION SLAVE")
+		require.Contains(t, r.Warnings.text(), "127.0.0.1:1, one of mysql_addresses, cannot take the place of the source: 127.0.0.1:1")
+	})
+	t.Run("what others replicate to", func(t *testing.T) {
+		c := p.target.Connect(t)
+		require.NoError(t, progress.Ensure(c))
+		_, err := progress.Claim(c, "other-migration", "one", 1)
+		require.NoError(t, err)
+		rec, err := progress.NewRecorder(c, "other-migration", 1)
+		require.NoError(t, err)
+		require.NoError(t, rec.PutOwn([]ddl.Name{{Schema: "shop", Table: "log"}, {Schema: "shop", Table: "gone"}}))
+		defer p.target.Exec(t, "DROP DATABASE opsdeck")
+		require.Contains(t, p.report(t, nil).Warnings, "job other-migration replicates to shop.log of the target already: another job is refused there until that one is deleted")
+	})
+	t.Run("what has no effect is named", func(t *testing.T) {
+		require.Contains(t, p.report(t, func(j *Job) { j.SourceDependency = true }).Warnings, engine.NoDependency)
+	})
 	t.Run("a default role counts, another does not", func(t *testing.T) {
 		require.Empty(t, *p.report(t, func(j *Job) { j.Source = as(p.source, "roled") }).Source.Privileges)
 		require.NotEmpty(t, *p.report(t, func(j *Job) { j.Source = as(p.source, "idle") }).Source.Privileges)
+	})
+	t.Run("a source that another node reaches", func(t *testing.T) {
+		unreached := func(node string) string {
+			return p.report(t, func(j *Job) { j.Source.Port, j.SourceNode = 1, node }).Warnings.text()
+		}
+		require.Contains(t, unreached("far"), "the job reaches it from the node far, which may see it all the same")
+		require.NotContains(t, unreached(""), "node")
+		require.NotContains(t, p.report(t, func(j *Job) { j.SourceNode = "far" }).Warnings.text(), "node")
 	})
 	t.Run("privileges are missing", func(t *testing.T) {
 		r := p.report(t, func(j *Job) { j.Source, j.Target = as(p.source, "poor"), as(p.target, "poor") })
@@ -155,6 +228,48 @@ func TestSettings(t *testing.T) {
 	require.Contains(t, side.Binlog.text(), "PARTIAL_JSON")
 	require.Contains(t, side.GTIDMode.text(), "ON_PERMISSIVE")
 	require.Contains(t, side.ServerID.text(), "server_id=0")
+}
+
+func TestKeyless(t *testing.T) {
+	t.Parallel()
+	tables := []*mysql.Table{{Schema: "s", Name: "keyed", PrimaryKey: []int{0}}, {Schema: "s", Name: "bare"}, {Schema: "s", Name: "unique", UniqueKeys: [][]int{{0}}}}
+	var none, found Problems
+	checkKeyless(map[string]string{"sql_require_primary_key": "OFF"}, tables, &none)
+	checkKeyless(map[string]string{"sql_require_primary_key": "ON", "sql_generate_invisible_primary_key": "ON"}, tables[:1], &none)
+	require.Empty(t, none)
+	checkKeyless(map[string]string{"sql_require_primary_key": "ON", "sql_generate_invisible_primary_key": "ON"}, tables, &found)
+	require.Len(t, found, 2)
+	require.Contains(t, found[0], "refuses these tables without a primary key: s.bare, s.unique")
+	require.Contains(t, found[1], "would add a column to these tables without a primary key: s.bare, s.unique")
+}
+
+// TestForeignTypes: what the target's family does not have is said beforehand.
+func TestForeignTypes(t *testing.T) {
+	t.Parallel()
+	if !mysqltest.Mixed() {
+		t.Skip("source and target have the same types")
+	}
+	p := startPair(t)
+	p.source.Exec(t, "CREATE DATABASE types", "USE types")
+	var want []string
+	for i, kind := range matrix.Types() {
+		family := matrix.Family(kind.Column)
+		if family == "" || (family == "MySQL") != p.source.IsMySQL() {
+			continue
+		}
+		name := fmt.Sprintf("t%d", i)
+		p.source.Exec(t, "CREATE TABLE types."+name+" (id INT PRIMARY KEY, v "+kind.Column+")")
+		want = append(want, "types."+name+".v")
+	}
+	require.NotEmpty(t, want)
+	r := p.report(t, func(j *Job) {
+		var err error
+		j.Mapping, err = mapping.New([]filter.SchemaRule{{Schema: "types"}}, nil)
+		require.NoError(t, err)
+	})
+	for _, column := range want {
+		require.Contains(t, r.Errors.text(), column)
+	}
 }
 
 func TestRetention(t *testing.T) {

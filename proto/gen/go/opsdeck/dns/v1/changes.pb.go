@@ -915,7 +915,7 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the change.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// records, create, rename, delete, import, adopt or correct.
+	// records, create, rename, delete, import, adopt, correct or restore.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// pending (waits for the server), applied, conflict or failed (both undone).
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`

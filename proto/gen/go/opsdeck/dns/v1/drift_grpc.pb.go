@@ -35,7 +35,7 @@ type DriftServiceClient interface {
 	GetDrift(ctx context.Context, in *GetDriftRequest, opts ...grpc.CallOption) (*GetDriftResponse, error)
 	// AdoptDrift makes what the server holds the wish of opsdeck. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, RECORD_INVALID, ZONE_UNKNOWN.
 	AdoptDrift(ctx context.Context, in *AdoptDriftRequest, opts ...grpc.CallOption) (*AdoptDriftResponse, error)
-	// CorrectDrift makes the server hold what opsdeck wants. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, SET_CONFLICT, ZONE_UNKNOWN,
+	// CorrectDrift makes the server hold what opsdeck wants. A zone that it has no more is made again. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, SET_CONFLICT, DOMAIN_TOO_LARGE, ZONE_CONFLICT,
 	// NAME_SERVER_REFUSED.
 	CorrectDrift(ctx context.Context, in *CorrectDriftRequest, opts ...grpc.CallOption) (*CorrectDriftResponse, error)
 }
@@ -89,7 +89,7 @@ type DriftServiceServer interface {
 	GetDrift(context.Context, *GetDriftRequest) (*GetDriftResponse, error)
 	// AdoptDrift makes what the server holds the wish of opsdeck. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, RECORD_INVALID, ZONE_UNKNOWN.
 	AdoptDrift(context.Context, *AdoptDriftRequest) (*AdoptDriftResponse, error)
-	// CorrectDrift makes the server hold what opsdeck wants. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, SET_CONFLICT, ZONE_UNKNOWN,
+	// CorrectDrift makes the server hold what opsdeck wants. A zone that it has no more is made again. Errors: DOMAIN_NOT_FOUND, CHANGES_PENDING, SET_CONFLICT, DOMAIN_TOO_LARGE, ZONE_CONFLICT,
 	// NAME_SERVER_REFUSED.
 	CorrectDrift(context.Context, *CorrectDriftRequest) (*CorrectDriftResponse, error)
 	mustEmbedUnimplementedDriftServiceServer()

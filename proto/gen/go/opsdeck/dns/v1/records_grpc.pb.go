@@ -37,7 +37,7 @@ const (
 type RecordServiceClient interface {
 	// ListRecords lists the records of a domain, disabled ones included (contract: dns.records.list). Errors: DOMAIN_NOT_FOUND.
 	ListRecords(ctx context.Context, in *ListRecordsRequest, opts ...grpc.CallOption) (*ListRecordsResponse, error)
-	// CreateRecord adds a record (contract: dns.records.create). Errors: DOMAIN_NOT_FOUND, RECORD_INVALID, PTR_ZONE_UNKNOWN, SET_CONFLICT,
+	// CreateRecord adds a record (contract: dns.records.create). Errors: DOMAIN_NOT_FOUND, RECORD_INVALID, CHANGED_MEANWHILE, PTR_ZONE_UNKNOWN, SET_CONFLICT,
 	// NAME_SERVER_REFUSED.
 	CreateRecord(ctx context.Context, in *CreateRecordRequest, opts ...grpc.CallOption) (*CreateRecordResponse, error)
 	// CreateRecords adds many records in one change, all or none. Errors: those of CreateRecord.
@@ -142,7 +142,7 @@ func (c *recordServiceClient) EnableRecords(ctx context.Context, in *EnableRecor
 type RecordServiceServer interface {
 	// ListRecords lists the records of a domain, disabled ones included (contract: dns.records.list). Errors: DOMAIN_NOT_FOUND.
 	ListRecords(context.Context, *ListRecordsRequest) (*ListRecordsResponse, error)
-	// CreateRecord adds a record (contract: dns.records.create). Errors: DOMAIN_NOT_FOUND, RECORD_INVALID, PTR_ZONE_UNKNOWN, SET_CONFLICT,
+	// CreateRecord adds a record (contract: dns.records.create). Errors: DOMAIN_NOT_FOUND, RECORD_INVALID, CHANGED_MEANWHILE, PTR_ZONE_UNKNOWN, SET_CONFLICT,
 	// NAME_SERVER_REFUSED.
 	CreateRecord(context.Context, *CreateRecordRequest) (*CreateRecordResponse, error)
 	// CreateRecords adds many records in one change, all or none. Errors: those of CreateRecord.

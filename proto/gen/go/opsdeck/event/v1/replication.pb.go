@@ -94,6 +94,97 @@ func (x *ReplicationJobChanged) GetChangedBy() string {
 	return ""
 }
 
+// opsdeck.replication.job.verified: a pass of a job's verification has come to its end, or the verification has failed.
+type ReplicationJobVerified struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Full id of the job.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// The pass, from 1.
+	Pass int64 `protobuf:"varint,2,opt,name=pass,proto3" json:"pass,omitempty"`
+	// Rows of the source that were compared.
+	RowsCompared int64 `protobuf:"varint,3,opt,name=rows_compared,json=rowsCompared,proto3" json:"rows_compared,omitempty"`
+	// Differences that were found.
+	DifferencesFound int64 `protobuf:"varint,4,opt,name=differences_found,json=differencesFound,proto3" json:"differences_found,omitempty"`
+	// Those that were repaired.
+	DifferencesRepaired int64 `protobuf:"varint,5,opt,name=differences_repaired,json=differencesRepaired,proto3" json:"differences_repaired,omitempty"`
+	// Why the verification has failed; "" if it has not.
+	Error         string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicationJobVerified) Reset() {
+	*x = ReplicationJobVerified{}
+	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicationJobVerified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicationJobVerified) ProtoMessage() {}
+
+func (x *ReplicationJobVerified) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicationJobVerified.ProtoReflect.Descriptor instead.
+func (*ReplicationJobVerified) Descriptor() ([]byte, []int) {
+	return file_opsdeck_event_v1_replication_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReplicationJobVerified) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ReplicationJobVerified) GetPass() int64 {
+	if x != nil {
+		return x.Pass
+	}
+	return 0
+}
+
+func (x *ReplicationJobVerified) GetRowsCompared() int64 {
+	if x != nil {
+		return x.RowsCompared
+	}
+	return 0
+}
+
+func (x *ReplicationJobVerified) GetDifferencesFound() int64 {
+	if x != nil {
+		return x.DifferencesFound
+	}
+	return 0
+}
+
+func (x *ReplicationJobVerified) GetDifferencesRepaired() int64 {
+	if x != nil {
+		return x.DifferencesRepaired
+	}
+	return 0
+}
+
+func (x *ReplicationJobVerified) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // opsdeck.replication.job.status: a job's status moved by itself.
 type ReplicationJobStatusChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -111,7 +202,7 @@ type ReplicationJobStatusChanged struct {
 
 func (x *ReplicationJobStatusChanged) Reset() {
 	*x = ReplicationJobStatusChanged{}
-	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[1]
+	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -123,7 +214,7 @@ func (x *ReplicationJobStatusChanged) String() string {
 func (*ReplicationJobStatusChanged) ProtoMessage() {}
 
 func (x *ReplicationJobStatusChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[1]
+	mi := &file_opsdeck_event_v1_replication_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -136,7 +227,7 @@ func (x *ReplicationJobStatusChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicationJobStatusChanged.ProtoReflect.Descriptor instead.
 func (*ReplicationJobStatusChanged) Descriptor() ([]byte, []int) {
-	return file_opsdeck_event_v1_replication_proto_rawDescGZIP(), []int{1}
+	return file_opsdeck_event_v1_replication_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReplicationJobStatusChanged) GetJobId() string {
@@ -177,7 +268,14 @@ const file_opsdeck_event_v1_replication_proto_rawDesc = "" +
 	"\bjob_type\x18\x02 \x01(\tR\ajobType\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x1d\n" +
 	"\n" +
-	"changed_by\x18\x04 \x01(\tR\tchangedBy\"\x8a\x01\n" +
+	"changed_by\x18\x04 \x01(\tR\tchangedBy\"\xde\x01\n" +
+	"\x16ReplicationJobVerified\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04pass\x18\x02 \x01(\x03R\x04pass\x12#\n" +
+	"\rrows_compared\x18\x03 \x01(\x03R\frowsCompared\x12+\n" +
+	"\x11differences_found\x18\x04 \x01(\x03R\x10differencesFound\x121\n" +
+	"\x14differences_repaired\x18\x05 \x01(\x03R\x13differencesRepaired\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"\x8a\x01\n" +
 	"\x1bReplicationJobStatusChanged\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
@@ -198,10 +296,11 @@ func file_opsdeck_event_v1_replication_proto_rawDescGZIP() []byte {
 	return file_opsdeck_event_v1_replication_proto_rawDescData
 }
 
-var file_opsdeck_event_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_opsdeck_event_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_opsdeck_event_v1_replication_proto_goTypes = []any{
 	(*ReplicationJobChanged)(nil),       // 0: opsdeck.event.v1.ReplicationJobChanged
-	(*ReplicationJobStatusChanged)(nil), // 1: opsdeck.event.v1.ReplicationJobStatusChanged
+	(*ReplicationJobVerified)(nil),      // 1: opsdeck.event.v1.ReplicationJobVerified
+	(*ReplicationJobStatusChanged)(nil), // 2: opsdeck.event.v1.ReplicationJobStatusChanged
 }
 var file_opsdeck_event_v1_replication_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -222,7 +321,7 @@ func file_opsdeck_event_v1_replication_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_event_v1_replication_proto_rawDesc), len(file_opsdeck_event_v1_replication_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

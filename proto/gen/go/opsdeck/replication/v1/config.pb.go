@@ -137,11 +137,12 @@ type SourceTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "src" by custom.
 	TaskName string `protobuf:"bytes,1,opt,name=task_name,json=taskName,proto3" json:"task_name,omitempty"`
-	// Node to run on; "" leaves the choice to the scheduler.
+	// Node to run on; "" is that of dest_task, or the scheduler's choice. Another node than that of dest_task carries the connections to the
+	// source over NATS.
 	NodeId string `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// GTID set to start from, instead of a full copy.
 	Gtid string `protobuf:"bytes,3,opt,name=gtid,proto3" json:"gtid,omitempty"`
-	// Changes that are grouped into one message, and the least size of a merged commit. Default 1.
+	// Bytes of binary log that a transaction of the target waits for while the job is not behind, at most group_timeout. Default 1: it does not wait.
 	GroupMaxSize *int32 `protobuf:"varint,4,opt,name=group_max_size,json=groupMaxSize,proto3,oneof" json:"group_max_size,omitempty"`
 	// Rows per chunk of the full copy. Default 2000.
 	ChunkSize *int32 `protobuf:"varint,5,opt,name=chunk_size,json=chunkSize,proto3,oneof" json:"chunk_size,omitempty"`
@@ -157,16 +158,22 @@ type SourceTask struct {
 	ReplicateIgnoreDb []*SchemaRule `protobuf:"bytes,10,rep,name=replicate_ignore_db,json=replicateIgnoreDb,proto3" json:"replicate_ignore_db,omitempty"`
 	// The instance.
 	MysqlConnectionConfig *MySQLConnection `protobuf:"bytes,11,opt,name=mysql_connection_config,json=mysqlConnectionConfig,proto3" json:"mysql_connection_config,omitempty"`
-	// Keep a relay log on the worker. Not available yet: true is refused.
+	// Keep a relay log on the worker: the source's binary log is downloaded from the start of the job, also while it copies, and kept on the worker's disk
+	// until it is applied, so that the source may purge its own.
 	BinlogRelay bool `protobuf:"varint,12,opt,name=binlog_relay,json=binlogRelay,proto3" json:"binlog_relay,omitempty"`
-	// Longest wait for a group to fill, in milliseconds. Default 100.
+	// Longest wait for group_max_size, in milliseconds. Default 100.
 	GroupTimeout *int32 `protobuf:"varint,13,opt,name=group_timeout,json=groupTimeout,proto3,oneof" json:"group_timeout,omitempty"`
 	// For a reverse job: the full id of the job that must finish first.
 	WaitOnJob string `protobuf:"bytes,14,opt,name=wait_on_job,json=waitOnJob,proto3" json:"wait_on_job,omitempty"`
 	// Start from the source's present position, without a full copy.
-	AutoGtid      bool `protobuf:"varint,15,opt,name=auto_gtid,json=autoGtid,proto3" json:"auto_gtid,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AutoGtid bool `protobuf:"varint,15,opt,name=auto_gtid,json=autoGtid,proto3" json:"auto_gtid,omitempty"`
+	// What to replicate besides tables, each kind once: "views", "triggers", "routines", "events", "sequences"; those of the chosen schemas.
+	// Triggers do not run for replicated rows, events arrive switched off. Empty: none. Not for subscriptions.
+	ReplicateObjects []string `protobuf:"bytes,16,rep,name=replicate_objects,json=replicateObjects,proto3" json:"replicate_objects,omitempty"`
+	// What the relay log may take on the worker's disk before the source has to wait, in MiB. Default 10240. Only with binlog_relay.
+	BinlogRelayMaxMib *int32 `protobuf:"varint,21,opt,name=binlog_relay_max_mib,json=binlogRelayMaxMib,proto3,oneof" json:"binlog_relay_max_mib,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *SourceTask) Reset() {
@@ -304,6 +311,20 @@ func (x *SourceTask) GetAutoGtid() bool {
 	return false
 }
 
+func (x *SourceTask) GetReplicateObjects() []string {
+	if x != nil {
+		return x.ReplicateObjects
+	}
+	return nil
+}
+
+func (x *SourceTask) GetBinlogRelayMaxMib() int32 {
+	if x != nil && x.BinlogRelayMaxMib != nil {
+		return *x.BinlogRelayMaxMib
+	}
+	return 0
+}
+
 // The writing half of a job (contract: MysqlDestTask).
 type DestTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -315,10 +336,21 @@ type DestTask struct {
 	ParallelWorkers *int32 `protobuf:"varint,3,opt,name=parallel_workers,json=parallelWorkers,proto3,oneof" json:"parallel_workers,omitempty"`
 	// The instance.
 	MysqlConnectionConfig *MySQLConnection `protobuf:"bytes,4,opt,name=mysql_connection_config,json=mysqlConnectionConfig,proto3" json:"mysql_connection_config,omitempty"`
-	// Accepted and echoed; which transactions depend on each other is told by the keys of their rows either way.
+	// Changes nothing: which transactions depend on each other is told by the keys of their rows, whatever the source's log says of them. Validation and
+	// the job's events say so where it is set.
 	UseMySqlDependency bool `protobuf:"varint,5,opt,name=use_my_sql_dependency,json=useMySqlDependency,proto3" json:"use_my_sql_dependency,omitempty"`
-	// Accepted and echoed. Default 2500.
+	// Rows whose keys are remembered for each transaction of the target that is under way, so that others can be executed beside it; one that changes more
+	// is executed alone. 0 for no limit. Default 2500, and 0 with use_my_sql_dependency.
 	DependencyHistorySize *int32 `protobuf:"varint,6,opt,name=dependency_history_size,json=dependencyHistorySize,proto3,oneof" json:"dependency_history_size,omitempty"`
+	// Most rows per second that the job writes, in the copy and afterwards; 0 or nothing for no limit.
+	MaxRowsPerSecond *int32 `protobuf:"varint,7,opt,name=max_rows_per_second,json=maxRowsPerSecond,proto3,oneof" json:"max_rows_per_second,omitempty"`
+	// Most bytes per second: of statements in the copy, of the source's binary log afterwards. 0 or nothing for no limit.
+	MaxBytesPerSecond *int32 `protobuf:"varint,8,opt,name=max_bytes_per_second,json=maxBytesPerSecond,proto3,oneof" json:"max_bytes_per_second,omitempty"`
+	// What becomes of a change from the binary log that does not fit the target, an insert of a row that exists or an update or delete of one that
+	// does not: "stop" the job with the row's key, which is the default, "overwrite" the target's row with the source's, or "log" it and leave it out.
+	ConflictPolicy string `protobuf:"bytes,9,opt,name=conflict_policy,json=conflictPolicy,proto3" json:"conflict_policy,omitempty"`
+	// Transactions of the source that one transaction of the target may hold while the job is behind; 1 keeps them one to one. Default 1000.
+	MaxMergedTransactions *int32 `protobuf:"varint,10,opt,name=max_merged_transactions,json=maxMergedTransactions,proto3,oneof" json:"max_merged_transactions,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -395,6 +427,34 @@ func (x *DestTask) GetDependencyHistorySize() int32 {
 	return 0
 }
 
+func (x *DestTask) GetMaxRowsPerSecond() int32 {
+	if x != nil && x.MaxRowsPerSecond != nil {
+		return *x.MaxRowsPerSecond
+	}
+	return 0
+}
+
+func (x *DestTask) GetMaxBytesPerSecond() int32 {
+	if x != nil && x.MaxBytesPerSecond != nil {
+		return *x.MaxBytesPerSecond
+	}
+	return 0
+}
+
+func (x *DestTask) GetConflictPolicy() string {
+	if x != nil {
+		return x.ConflictPolicy
+	}
+	return ""
+}
+
+func (x *DestTask) GetMaxMergedTransactions() int32 {
+	if x != nil && x.MaxMergedTransactions != nil {
+		return *x.MaxMergedTransactions
+	}
+	return 0
+}
+
 // How to reach a MySQL or MariaDB instance (contract: MysqlConnection).
 type MySQLConnection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -410,7 +470,13 @@ type MySQLConnection struct {
 	// trusted authority) or "verify-identity" (and for this host name).
 	MysqlSslMode string `protobuf:"bytes,5,opt,name=mysql_ssl_mode,json=mysqlSslMode,proto3" json:"mysql_ssl_mode,omitempty"`
 	// Certificates (PEM) of the authorities to trust; "" for those of the system. Only with a mode that verifies.
-	MysqlSslCa    string `protobuf:"bytes,6,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
+	MysqlSslCa string `protobuf:"bytes,6,opt,name=mysql_ssl_ca,json=mysqlSslCa,proto3" json:"mysql_ssl_ca,omitempty"`
+	// Of src_task only: host:port of further servers of the same replication topology, at most 8, with the same account and encryption. While the
+	// instance cannot be used, the first of these is that can be and has executed all that the job has replicated. It needs GTIDs.
+	MysqlAddresses []string `protobuf:"bytes,7,rep,name=mysql_addresses,json=mysqlAddresses,proto3" json:"mysql_addresses,omitempty"`
+	// Path of a unix socket of the instance on the worker node, by which the job connects instead of host and port; absolute, and under a directory
+	// that the node's OPSDECK_WORKER_SOCKET_DIRS names. What the manager does itself (validation, the end of deleted jobs) takes host and port.
+	MysqlSocket   string `protobuf:"bytes,8,opt,name=mysql_socket,json=mysqlSocket,proto3" json:"mysql_socket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,6 +549,20 @@ func (x *MySQLConnection) GetMysqlSslMode() string {
 func (x *MySQLConnection) GetMysqlSslCa() string {
 	if x != nil {
 		return x.MysqlSslCa
+	}
+	return ""
+}
+
+func (x *MySQLConnection) GetMysqlAddresses() []string {
+	if x != nil {
+		return x.MysqlAddresses
+	}
+	return nil
+}
+
+func (x *MySQLConnection) GetMysqlSocket() string {
+	if x != nil {
+		return x.MysqlSocket
 	}
 	return ""
 }
@@ -661,7 +741,7 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x05retry\x18\b \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00H\x01R\x05retry\x88\x01\x01B\v\n" +
 	"\t_failoverB\b\n" +
-	"\x06_retry\"\xa5\a\n" +
+	"\x06_retry\"\xe4\b\n" +
 	"\n" +
 	"SourceTask\x12/\n" +
 	"\ttask_name\x18\x01 \x01(\tB\x12\xbaH\x0fr\rR\x03srcR\x06sourceR\btaskName\x12 \n" +
@@ -676,24 +756,36 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x0freplicate_do_db\x18\t \x03(\v2\".opsdeck.replication.v1.SchemaRuleB\t\xbaH\x06\x92\x01\x03\x10\x90NR\rreplicateDoDb\x12]\n" +
 	"\x13replicate_ignore_db\x18\n" +
 	" \x03(\v2\".opsdeck.replication.v1.SchemaRuleB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x11replicateIgnoreDb\x12g\n" +
-	"\x17mysql_connection_config\x18\v \x01(\v2'.opsdeck.replication.v1.MySQLConnectionB\x06\xbaH\x03\xc8\x01\x01R\x15mysqlConnectionConfig\x12*\n" +
-	"\fbinlog_relay\x18\f \x01(\bB\a\xbaH\x04j\x02\b\x00R\vbinlogRelay\x125\n" +
+	"\x17mysql_connection_config\x18\v \x01(\v2'.opsdeck.replication.v1.MySQLConnectionB\x06\xbaH\x03\xc8\x01\x01R\x15mysqlConnectionConfig\x12!\n" +
+	"\fbinlog_relay\x18\f \x01(\bR\vbinlogRelay\x125\n" +
 	"\rgroup_timeout\x18\r \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\xcf$(\x00H\x03R\fgroupTimeout\x88\x01\x01\x12(\n" +
 	"\vwait_on_job\x18\x0e \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\twaitOnJob\x12\x1b\n" +
-	"\tauto_gtid\x18\x0f \x01(\bR\bautoGtidB\x11\n" +
+	"\tauto_gtid\x18\x0f \x01(\bR\bautoGtid\x12i\n" +
+	"\x11replicate_objects\x18\x10 \x03(\tB<\xbaH9\x92\x016\x10\x05\x18\x01\"0r.R\x05viewsR\btriggersR\broutinesR\x06eventsR\tsequencesR\x10replicateObjects\x12B\n" +
+	"\x14binlog_relay_max_mib\x18\x15 \x01(\x05B\f\xbaH\t\x1a\a\x18\x80\x80\x80\b(@H\x04R\x11binlogRelayMaxMib\x88\x01\x01B\x11\n" +
 	"\x0f_group_max_sizeB\r\n" +
 	"\v_chunk_sizeB\x18\n" +
 	"\x16_repl_chan_buffer_sizeB\x10\n" +
-	"\x0e_group_timeout\"\xba\x03\n" +
+	"\x0e_group_timeoutB\x17\n" +
+	"\x15_binlog_relay_max_mib\"\x94\x06\n" +
 	"\bDestTask\x12:\n" +
 	"\ttask_name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18R\x04destR\x03dstR\vdestinationR\btaskName\x12 \n" +
 	"\anode_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x06nodeId\x129\n" +
 	"\x10parallel_workers\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18@(\x01H\x00R\x0fparallelWorkers\x88\x01\x01\x12g\n" +
 	"\x17mysql_connection_config\x18\x04 \x01(\v2'.opsdeck.replication.v1.MySQLConnectionB\x06\xbaH\x03\xc8\x01\x01R\x15mysqlConnectionConfig\x121\n" +
 	"\x15use_my_sql_dependency\x18\x05 \x01(\bR\x12useMySqlDependency\x12H\n" +
-	"\x17dependency_history_size\x18\x06 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00H\x01R\x15dependencyHistorySize\x88\x01\x01B\x13\n" +
+	"\x17dependency_history_size\x18\x06 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00H\x01R\x15dependencyHistorySize\x88\x01\x01\x12;\n" +
+	"\x13max_rows_per_second\x18\a \x01(\x05B\a\xbaH\x04\x1a\x02(\x00H\x02R\x10maxRowsPerSecond\x88\x01\x01\x12=\n" +
+	"\x14max_bytes_per_second\x18\b \x01(\x05B\a\xbaH\x04\x1a\x02(\x00H\x03R\x11maxBytesPerSecond\x88\x01\x01\x12F\n" +
+	"\x0fconflict_policy\x18\t \x01(\tB\x1d\xbaH\x1ar\x18R\x00R\x04stopR\toverwriteR\x03logR\x0econflictPolicy\x12G\n" +
+	"\x17max_merged_transactions\x18\n" +
+	" \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01H\x04R\x15maxMergedTransactions\x88\x01\x01B\x13\n" +
 	"\x11_parallel_workersB\x1a\n" +
-	"\x18_dependency_history_size\"\xeb\x02\n" +
+	"\x18_dependency_history_sizeB\x16\n" +
+	"\x14_max_rows_per_secondB\x17\n" +
+	"\x15_max_bytes_per_secondB\x1a\n" +
+	"\x18_max_merged_transactions\"\xf7\x03\n" +
 	"\x0fMySQLConnection\x124\n" +
 	"\n" +
 	"mysql_host\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\xff\x012\t^[^/\\s]*$R\tmysqlHost\x12*\n" +
@@ -705,7 +797,9 @@ const file_opsdeck_replication_v1_config_proto_rawDesc = "" +
 	"\x0emysql_password\x18\x04 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01R\rmysqlPassword\x12h\n" +
 	"\x0emysql_ssl_mode\x18\x05 \x01(\tBB\xbaH?r=R\x00R\tpreferredR\bdisabledR\brequiredR\tverify-caR\x0fverify-identityR\fmysqlSslMode\x12+\n" +
 	"\fmysql_ssl_ca\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
-	"mysqlSslCa\"\xf1\x01\n" +
+	"mysqlSslCa\x12P\n" +
+	"\x0fmysql_addresses\x18\a \x03(\tB'\xbaH$\x92\x01!\x10\b\x18\x01\"\x1br\x19\x18\x85\x022\x14^[^/\\s]+:[0-9]{1,5}$R\x0emysqlAddresses\x128\n" +
+	"\fmysql_socket\x18\b \x01(\tB\x15\xbaH\x12r\x10\x18k2\f^(/[^\\s]+)?$R\vmysqlSocket\"\xf1\x01\n" +
 	"\n" +
 	"SchemaRule\x12*\n" +
 	"\ftable_schema\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\vtableSchema\x126\n" +

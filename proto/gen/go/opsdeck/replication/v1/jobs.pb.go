@@ -946,7 +946,11 @@ type GetJobResponse struct {
 	// State, placement and settings.
 	BasicTaskProfile *TaskProfile `protobuf:"bytes,1,opt,name=basic_task_profile,json=basicTaskProfile,proto3" json:"basic_task_profile,omitempty"`
 	// What happened, per task; the source side first.
-	TaskLogs      []*TaskLog `protobuf:"bytes,2,rep,name=task_logs,json=taskLogs,proto3" json:"task_logs,omitempty"`
+	TaskLogs []*TaskLog `protobuf:"bytes,2,rep,name=task_logs,json=taskLogs,proto3" json:"task_logs,omitempty"`
+	// Its last verification; not in the contract, and left out of answers where there was none.
+	Verification *Verification `protobuf:"bytes,20,opt,name=verification,proto3" json:"verification,omitempty"`
+	// Its relay log as its node has last told; not in the contract, and left out of answers where there is none.
+	Relay         *RelayLog `protobuf:"bytes,21,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -991,6 +995,20 @@ func (x *GetJobResponse) GetBasicTaskProfile() *TaskProfile {
 func (x *GetJobResponse) GetTaskLogs() []*TaskLog {
 	if x != nil {
 		return x.TaskLogs
+	}
+	return nil
+}
+
+func (x *GetJobResponse) GetVerification() *Verification {
+	if x != nil {
+		return x.Verification
+	}
+	return nil
+}
+
+func (x *GetJobResponse) GetRelay() *RelayLog {
+	if x != nil {
+		return x.Relay
 	}
 	return nil
 }
@@ -1513,8 +1531,20 @@ type JobSettings struct {
 	UseMySqlDependency bool `protobuf:"varint,11,opt,name=use_my_sql_dependency,json=useMySqlDependency,proto3" json:"use_my_sql_dependency,omitempty"`
 	// As DestTask.dependency_history_size.
 	DependencyHistorySize int32 `protobuf:"varint,12,opt,name=dependency_history_size,json=dependencyHistorySize,proto3" json:"dependency_history_size,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// As DestTask.max_rows_per_second; this and what follows is left out unless it is set.
+	MaxRowsPerSecond *int32 `protobuf:"varint,13,opt,name=max_rows_per_second,json=maxRowsPerSecond,proto3,oneof" json:"max_rows_per_second,omitempty"`
+	// As DestTask.max_bytes_per_second.
+	MaxBytesPerSecond *int32 `protobuf:"varint,14,opt,name=max_bytes_per_second,json=maxBytesPerSecond,proto3,oneof" json:"max_bytes_per_second,omitempty"`
+	// As DestTask.conflict_policy.
+	ConflictPolicy string `protobuf:"bytes,15,opt,name=conflict_policy,json=conflictPolicy,proto3" json:"conflict_policy,omitempty"`
+	// As DestTask.max_merged_transactions.
+	MaxMergedTransactions *int32 `protobuf:"varint,16,opt,name=max_merged_transactions,json=maxMergedTransactions,proto3,oneof" json:"max_merged_transactions,omitempty"`
+	// As SourceTask.replicate_objects.
+	ReplicateObjects []string `protobuf:"bytes,20,rep,name=replicate_objects,json=replicateObjects,proto3" json:"replicate_objects,omitempty"`
+	// As SourceTask.binlog_relay_max_mib.
+	BinlogRelayMaxMib *int32 `protobuf:"varint,21,opt,name=binlog_relay_max_mib,json=binlogRelayMaxMib,proto3,oneof" json:"binlog_relay_max_mib,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *JobSettings) Reset() {
@@ -1627,6 +1657,48 @@ func (x *JobSettings) GetUseMySqlDependency() bool {
 func (x *JobSettings) GetDependencyHistorySize() int32 {
 	if x != nil {
 		return x.DependencyHistorySize
+	}
+	return 0
+}
+
+func (x *JobSettings) GetMaxRowsPerSecond() int32 {
+	if x != nil && x.MaxRowsPerSecond != nil {
+		return *x.MaxRowsPerSecond
+	}
+	return 0
+}
+
+func (x *JobSettings) GetMaxBytesPerSecond() int32 {
+	if x != nil && x.MaxBytesPerSecond != nil {
+		return *x.MaxBytesPerSecond
+	}
+	return 0
+}
+
+func (x *JobSettings) GetConflictPolicy() string {
+	if x != nil {
+		return x.ConflictPolicy
+	}
+	return ""
+}
+
+func (x *JobSettings) GetMaxMergedTransactions() int32 {
+	if x != nil && x.MaxMergedTransactions != nil {
+		return *x.MaxMergedTransactions
+	}
+	return 0
+}
+
+func (x *JobSettings) GetReplicateObjects() []string {
+	if x != nil {
+		return x.ReplicateObjects
+	}
+	return nil
+}
+
+func (x *JobSettings) GetBinlogRelayMaxMib() int32 {
+	if x != nil && x.BinlogRelayMaxMib != nil {
+		return *x.BinlogRelayMaxMib
 	}
 	return 0
 }
@@ -1977,7 +2049,8 @@ type DecideStatementRequest struct {
 	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
 	// Full id.
 	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Where the job stands, as the error of the job says: file:offset of the source's binary log.
+	// Where the job stands, as the error of the job says: file:offset of the source's binary log, or object:number for a view, trigger, routine or event
+	// that its copy cannot create, which can only be skipped.
 	Position string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
 	// "skip" leaves the statement out, "replace" executes another one in its place.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
@@ -2090,6 +2163,107 @@ func (*DecideStatementResponse) Descriptor() ([]byte, []int) {
 	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{28}
 }
 
+// Which job to copy anew.
+type CopyJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "migration" or "sync".
+	JobType string `protobuf:"bytes,1,opt,name=job_type,json=jobType,proto3" json:"job_type,omitempty"`
+	// Full id.
+	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Drop the tables that exist on the target. It becomes the job's own drop_table_if_exists.
+	DropTableIfExists bool `protobuf:"varint,3,opt,name=drop_table_if_exists,json=dropTableIfExists,proto3" json:"drop_table_if_exists,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CopyJobRequest) Reset() {
+	*x = CopyJobRequest{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyJobRequest) ProtoMessage() {}
+
+func (x *CopyJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyJobRequest.ProtoReflect.Descriptor instead.
+func (*CopyJobRequest) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CopyJobRequest) GetJobType() string {
+	if x != nil {
+		return x.JobType
+	}
+	return ""
+}
+
+func (x *CopyJobRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *CopyJobRequest) GetDropTableIfExists() bool {
+	if x != nil {
+		return x.DropTableIfExists
+	}
+	return false
+}
+
+// The tasks are started anew, and copy.
+type CopyJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyJobResponse) Reset() {
+	*x = CopyJobResponse{}
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyJobResponse) ProtoMessage() {}
+
+func (x *CopyJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyJobResponse.ProtoReflect.Descriptor instead.
+func (*CopyJobResponse) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{30}
+}
+
 // Which job.
 type DeleteJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2103,7 +2277,7 @@ type DeleteJobRequest struct {
 
 func (x *DeleteJobRequest) Reset() {
 	*x = DeleteJobRequest{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2289,7 @@ func (x *DeleteJobRequest) String() string {
 func (*DeleteJobRequest) ProtoMessage() {}
 
 func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[29]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2302,7 @@ func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobRequest.ProtoReflect.Descriptor instead.
 func (*DeleteJobRequest) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{29}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteJobRequest) GetJobType() string {
@@ -2154,7 +2328,7 @@ type DeleteJobResponse struct {
 
 func (x *DeleteJobResponse) Reset() {
 	*x = DeleteJobResponse{}
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2340,7 @@ func (x *DeleteJobResponse) String() string {
 func (*DeleteJobResponse) ProtoMessage() {}
 
 func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[30]
+	mi := &file_opsdeck_replication_v1_jobs_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,14 +2353,14 @@ func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobResponse.ProtoReflect.Descriptor instead.
 func (*DeleteJobResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{30}
+	return file_opsdeck_replication_v1_jobs_proto_rawDescGZIP(), []int{32}
 }
 
 var File_opsdeck_replication_v1_jobs_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\n" +
-	"!opsdeck/replication/v1/jobs.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\"\x82\x01\n" +
+	"!opsdeck/replication/v1/jobs.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\x1a$opsdeck/replication/v1/monitor.proto\x1a#opsdeck/replication/v1/verify.proto\"\x82\x01\n" +
 	"\x10CreateJobRequest\x121\n" +
 	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12;\n" +
 	"\x03job\x18\x02 \x01(\v2!.opsdeck.replication.v1.JobConfigB\x06\xbaH\x03\xc8\x01\x01R\x03job\"\x9e\x01\n" +
@@ -2252,10 +2426,12 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\rGetJobRequest\x12?\n" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\xa1\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\xa3\x02\n" +
 	"\x0eGetJobResponse\x12Q\n" +
 	"\x12basic_task_profile\x18\x01 \x01(\v2#.opsdeck.replication.v1.TaskProfileR\x10basicTaskProfile\x12<\n" +
-	"\ttask_logs\x18\x02 \x03(\v2\x1f.opsdeck.replication.v1.TaskLogR\btaskLogs\"\xdc\x03\n" +
+	"\ttask_logs\x18\x02 \x03(\v2\x1f.opsdeck.replication.v1.TaskLogR\btaskLogs\x12H\n" +
+	"\fverification\x18\x14 \x01(\v2$.opsdeck.replication.v1.VerificationR\fverification\x126\n" +
+	"\x05relay\x18\x15 \x01(\v2 .opsdeck.replication.v1.RelayLogR\x05relay\"\xdc\x03\n" +
 	"\vTaskProfile\x12G\n" +
 	"\rjob_base_info\x18\x01 \x01(\v2#.opsdeck.replication.v1.JobBaseInfoR\vjobBaseInfo\x12H\n" +
 	"\x0fdtle_node_infos\x18\x02 \x03(\v2 .opsdeck.replication.v1.TaskNodeR\rdtleNodeInfos\x12O\n" +
@@ -2301,7 +2477,7 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"kafka_user\x18\x0e \x01(\tR\tkafkaUser\x12*\n" +
 	"\x0ekafka_password\x18\x0f \x01(\tB\x03\x80\x01\x01R\rkafkaPasswordB\x10\n" +
 	"\x0e_kafka_schemasB\x1a\n" +
-	"\x18_kafka_max_message_bytes\"\x83\x04\n" +
+	"\x18_kafka_max_message_bytes\"\x9c\a\n" +
 	"\vJobSettings\x12!\n" +
 	"\fbinlog_relay\x18\x01 \x01(\bR\vbinlogRelay\x12\x1b\n" +
 	"\tfail_over\x18\x02 \x01(\bR\bfailOver\x12\x1f\n" +
@@ -2317,7 +2493,17 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\x14skip_create_db_table\x18\n" +
 	" \x01(\bR\x11skipCreateDbTable\x121\n" +
 	"\x15use_my_sql_dependency\x18\v \x01(\bR\x12useMySqlDependency\x126\n" +
-	"\x17dependency_history_size\x18\f \x01(\x05R\x15dependencyHistorySize\"\xbd\x01\n" +
+	"\x17dependency_history_size\x18\f \x01(\x05R\x15dependencyHistorySize\x122\n" +
+	"\x13max_rows_per_second\x18\r \x01(\x05H\x00R\x10maxRowsPerSecond\x88\x01\x01\x124\n" +
+	"\x14max_bytes_per_second\x18\x0e \x01(\x05H\x01R\x11maxBytesPerSecond\x88\x01\x01\x12'\n" +
+	"\x0fconflict_policy\x18\x0f \x01(\tR\x0econflictPolicy\x12;\n" +
+	"\x17max_merged_transactions\x18\x10 \x01(\x05H\x02R\x15maxMergedTransactions\x88\x01\x01\x12+\n" +
+	"\x11replicate_objects\x18\x14 \x03(\tR\x10replicateObjects\x124\n" +
+	"\x14binlog_relay_max_mib\x18\x15 \x01(\x05H\x03R\x11binlogRelayMaxMib\x88\x01\x01B\x16\n" +
+	"\x14_max_rows_per_secondB\x17\n" +
+	"\x15_max_bytes_per_secondB\x1a\n" +
+	"\x18_max_merged_transactionsB\x17\n" +
+	"\x15_binlog_relay_max_mib\"\xbd\x01\n" +
 	"\aTaskLog\x12B\n" +
 	"\vtask_events\x18\x01 \x03(\v2!.opsdeck.replication.v1.TaskEventR\n" +
 	"taskEvents\x12\x17\n" +
@@ -2349,12 +2535,18 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x18\xd8\x042\x0e^[^:]+:[0-9]+$R\bposition\x12,\n" +
 	"\x06action\x18\x04 \x01(\tB\x14\xbaH\x11r\x0fR\x04skipR\areplaceR\x06action\x12'\n" +
 	"\tstatement\x18\x05 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\tstatement\"\x19\n" +
-	"\x17DecideStatementResponse\"v\n" +
+	"\x17DecideStatementResponse\"\x97\x01\n" +
+	"\x0eCopyJobRequest\x121\n" +
+	"\bjob_type\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\tmigrationR\x04syncR\ajobType\x12!\n" +
+	"\x06job_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12/\n" +
+	"\x14drop_table_if_exists\x18\x03 \x01(\bR\x11dropTableIfExists\"\x11\n" +
+	"\x0fCopyJobResponse\"v\n" +
 	"\x10DeleteJobRequest\x12?\n" +
 	"\bjob_type\x18\x01 \x01(\tB$\xbaH!r\x1fR\tmigrationR\x04syncR\fsubscriptionR\ajobType\x12!\n" +
 	"\x06job_id\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\"\x13\n" +
-	"\x11DeleteJobResponse2\xb1\r\n" +
+	"\x11DeleteJobResponse2\xd6\x0e\n" +
 	"\n" +
 	"JobService\x12\xa7\x01\n" +
 	"\tCreateJob\x12(.opsdeck.replication.v1.CreateJobRequest\x1a).opsdeck.replication.v1.CreateJobResponse\"E\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/create\x82\xd3\xe4\x93\x02 :\x03job\"\x19/v2/job/{job_type}/create\x12\xa7\x01\n" +
@@ -2366,7 +2558,8 @@ const file_opsdeck_replication_v1_jobs_proto_rawDesc = "" +
 	"\x06GetJob\x12%.opsdeck.replication.v1.GetJobRequest\x1a&.opsdeck.replication.v1.GetJobResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/detail\x82\xd3\xe4\x93\x02\x1b\x12\x19/v2/job/{job_type}/detail\x12\xa0\x01\n" +
 	"\bPauseJob\x12'.opsdeck.replication.v1.PauseJobRequest\x1a(.opsdeck.replication.v1.PauseJobResponse\"A\xca\xf3\x18\x1a\x1a\x18/v2/job/{job_type}/pause\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v2/job/{job_type}/pause\x12\xa5\x01\n" +
 	"\tResumeJob\x12(.opsdeck.replication.v1.ResumeJobRequest\x1a).opsdeck.replication.v1.ResumeJobResponse\"C\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/resume\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v2/job/{job_type}/resume\x12\xb4\x01\n" +
-	"\x0fDecideStatement\x12..opsdeck.replication.v1.DecideStatementRequest\x1a/.opsdeck.replication.v1.DecideStatementResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/update\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v2/job/{job_type}/ddl\x12\xa5\x01\n" +
+	"\x0fDecideStatement\x12..opsdeck.replication.v1.DecideStatementRequest\x1a/.opsdeck.replication.v1.DecideStatementResponse\"@\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/update\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v2/job/{job_type}/ddl\x12\xa2\x01\n" +
+	"\aCopyJob\x12&.opsdeck.replication.v1.CopyJobRequest\x1a'.opsdeck.replication.v1.CopyJobResponse\"F\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/update\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v2/job/{job_type}/full_copy\x12\xa5\x01\n" +
 	"\tDeleteJob\x12(.opsdeck.replication.v1.DeleteJobRequest\x1a).opsdeck.replication.v1.DeleteJobResponse\"C\xca\xf3\x18\x1b\x1a\x19/v2/job/{job_type}/delete\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v2/job/{job_type}/deleteBNZLgithub.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1;replicationv1b\x06proto3"
 
 var (
@@ -2381,7 +2574,7 @@ func file_opsdeck_replication_v1_jobs_proto_rawDescGZIP() []byte {
 	return file_opsdeck_replication_v1_jobs_proto_rawDescData
 }
 
-var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_opsdeck_replication_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_opsdeck_replication_v1_jobs_proto_goTypes = []any{
 	(*CreateJobRequest)(nil),        // 0: opsdeck.replication.v1.CreateJobRequest
 	(*CreateJobResponse)(nil),       // 1: opsdeck.replication.v1.CreateJobResponse
@@ -2412,63 +2605,71 @@ var file_opsdeck_replication_v1_jobs_proto_goTypes = []any{
 	(*ResumeJobResponse)(nil),       // 26: opsdeck.replication.v1.ResumeJobResponse
 	(*DecideStatementRequest)(nil),  // 27: opsdeck.replication.v1.DecideStatementRequest
 	(*DecideStatementResponse)(nil), // 28: opsdeck.replication.v1.DecideStatementResponse
-	(*DeleteJobRequest)(nil),        // 29: opsdeck.replication.v1.DeleteJobRequest
-	(*DeleteJobResponse)(nil),       // 30: opsdeck.replication.v1.DeleteJobResponse
-	(*JobConfig)(nil),               // 31: opsdeck.replication.v1.JobConfig
-	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
-	(*SchemaRule)(nil),              // 33: opsdeck.replication.v1.SchemaRule
-	(*MySQLConnection)(nil),         // 34: opsdeck.replication.v1.MySQLConnection
+	(*CopyJobRequest)(nil),          // 29: opsdeck.replication.v1.CopyJobRequest
+	(*CopyJobResponse)(nil),         // 30: opsdeck.replication.v1.CopyJobResponse
+	(*DeleteJobRequest)(nil),        // 31: opsdeck.replication.v1.DeleteJobRequest
+	(*DeleteJobResponse)(nil),       // 32: opsdeck.replication.v1.DeleteJobResponse
+	(*JobConfig)(nil),               // 33: opsdeck.replication.v1.JobConfig
+	(*timestamppb.Timestamp)(nil),   // 34: google.protobuf.Timestamp
+	(*Verification)(nil),            // 35: opsdeck.replication.v1.Verification
+	(*RelayLog)(nil),                // 36: opsdeck.replication.v1.RelayLog
+	(*SchemaRule)(nil),              // 37: opsdeck.replication.v1.SchemaRule
+	(*MySQLConnection)(nil),         // 38: opsdeck.replication.v1.MySQLConnection
 }
 var file_opsdeck_replication_v1_jobs_proto_depIdxs = []int32{
-	31, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
-	31, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
-	31, // 2: opsdeck.replication.v1.UpdateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
-	31, // 3: opsdeck.replication.v1.UpdateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
+	33, // 0: opsdeck.replication.v1.CreateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
+	33, // 1: opsdeck.replication.v1.CreateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
+	33, // 2: opsdeck.replication.v1.UpdateJobRequest.job:type_name -> opsdeck.replication.v1.JobConfig
+	33, // 3: opsdeck.replication.v1.UpdateJobResponse.job:type_name -> opsdeck.replication.v1.JobConfig
 	5,  // 4: opsdeck.replication.v1.ReverseJobRequest.reverse_config:type_name -> opsdeck.replication.v1.ReverseConfig
 	11, // 5: opsdeck.replication.v1.ListJobsResponse.jobs:type_name -> opsdeck.replication.v1.JobSummary
-	32, // 6: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
+	34, // 6: opsdeck.replication.v1.JobSummary.job_create_time:type_name -> google.protobuf.Timestamp
 	12, // 7: opsdeck.replication.v1.JobSummary.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	32, // 8: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
+	34, // 8: opsdeck.replication.v1.JobStep.job_create_time:type_name -> google.protobuf.Timestamp
 	15, // 9: opsdeck.replication.v1.GetJobResponse.basic_task_profile:type_name -> opsdeck.replication.v1.TaskProfile
 	21, // 10: opsdeck.replication.v1.GetJobResponse.task_logs:type_name -> opsdeck.replication.v1.TaskLog
-	16, // 11: opsdeck.replication.v1.TaskProfile.job_base_info:type_name -> opsdeck.replication.v1.JobBaseInfo
-	17, // 12: opsdeck.replication.v1.TaskProfile.dtle_node_infos:type_name -> opsdeck.replication.v1.TaskNode
-	18, // 13: opsdeck.replication.v1.TaskProfile.connection_info:type_name -> opsdeck.replication.v1.ConnectionInfo
-	20, // 14: opsdeck.replication.v1.TaskProfile.configuration:type_name -> opsdeck.replication.v1.JobSettings
-	33, // 15: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
-	33, // 16: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
-	32, // 17: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
-	12, // 18: opsdeck.replication.v1.JobBaseInfo.job_steps:type_name -> opsdeck.replication.v1.JobStep
-	34, // 19: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
-	34, // 20: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
-	19, // 21: opsdeck.replication.v1.ConnectionInfo.dst_kafka:type_name -> opsdeck.replication.v1.KafkaConnection
-	22, // 22: opsdeck.replication.v1.TaskLog.task_events:type_name -> opsdeck.replication.v1.TaskEvent
-	32, // 23: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
-	0,  // 24: opsdeck.replication.v1.JobService.CreateJob:input_type -> opsdeck.replication.v1.CreateJobRequest
-	2,  // 25: opsdeck.replication.v1.JobService.UpdateJob:input_type -> opsdeck.replication.v1.UpdateJobRequest
-	4,  // 26: opsdeck.replication.v1.JobService.ReverseJob:input_type -> opsdeck.replication.v1.ReverseJobRequest
-	7,  // 27: opsdeck.replication.v1.JobService.StartReverseJob:input_type -> opsdeck.replication.v1.StartReverseJobRequest
-	9,  // 28: opsdeck.replication.v1.JobService.ListJobs:input_type -> opsdeck.replication.v1.ListJobsRequest
-	13, // 29: opsdeck.replication.v1.JobService.GetJob:input_type -> opsdeck.replication.v1.GetJobRequest
-	23, // 30: opsdeck.replication.v1.JobService.PauseJob:input_type -> opsdeck.replication.v1.PauseJobRequest
-	25, // 31: opsdeck.replication.v1.JobService.ResumeJob:input_type -> opsdeck.replication.v1.ResumeJobRequest
-	27, // 32: opsdeck.replication.v1.JobService.DecideStatement:input_type -> opsdeck.replication.v1.DecideStatementRequest
-	29, // 33: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
-	1,  // 34: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
-	3,  // 35: opsdeck.replication.v1.JobService.UpdateJob:output_type -> opsdeck.replication.v1.UpdateJobResponse
-	6,  // 36: opsdeck.replication.v1.JobService.ReverseJob:output_type -> opsdeck.replication.v1.ReverseJobResponse
-	8,  // 37: opsdeck.replication.v1.JobService.StartReverseJob:output_type -> opsdeck.replication.v1.StartReverseJobResponse
-	10, // 38: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
-	14, // 39: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
-	24, // 40: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
-	26, // 41: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
-	28, // 42: opsdeck.replication.v1.JobService.DecideStatement:output_type -> opsdeck.replication.v1.DecideStatementResponse
-	30, // 43: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	35, // 11: opsdeck.replication.v1.GetJobResponse.verification:type_name -> opsdeck.replication.v1.Verification
+	36, // 12: opsdeck.replication.v1.GetJobResponse.relay:type_name -> opsdeck.replication.v1.RelayLog
+	16, // 13: opsdeck.replication.v1.TaskProfile.job_base_info:type_name -> opsdeck.replication.v1.JobBaseInfo
+	17, // 14: opsdeck.replication.v1.TaskProfile.dtle_node_infos:type_name -> opsdeck.replication.v1.TaskNode
+	18, // 15: opsdeck.replication.v1.TaskProfile.connection_info:type_name -> opsdeck.replication.v1.ConnectionInfo
+	20, // 16: opsdeck.replication.v1.TaskProfile.configuration:type_name -> opsdeck.replication.v1.JobSettings
+	37, // 17: opsdeck.replication.v1.TaskProfile.replicate_do_db:type_name -> opsdeck.replication.v1.SchemaRule
+	37, // 18: opsdeck.replication.v1.TaskProfile.replicate_ignore_db:type_name -> opsdeck.replication.v1.SchemaRule
+	34, // 19: opsdeck.replication.v1.JobBaseInfo.job_create_time:type_name -> google.protobuf.Timestamp
+	12, // 20: opsdeck.replication.v1.JobBaseInfo.job_steps:type_name -> opsdeck.replication.v1.JobStep
+	38, // 21: opsdeck.replication.v1.ConnectionInfo.src_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	38, // 22: opsdeck.replication.v1.ConnectionInfo.dst_data_base:type_name -> opsdeck.replication.v1.MySQLConnection
+	19, // 23: opsdeck.replication.v1.ConnectionInfo.dst_kafka:type_name -> opsdeck.replication.v1.KafkaConnection
+	22, // 24: opsdeck.replication.v1.TaskLog.task_events:type_name -> opsdeck.replication.v1.TaskEvent
+	34, // 25: opsdeck.replication.v1.TaskEvent.time:type_name -> google.protobuf.Timestamp
+	0,  // 26: opsdeck.replication.v1.JobService.CreateJob:input_type -> opsdeck.replication.v1.CreateJobRequest
+	2,  // 27: opsdeck.replication.v1.JobService.UpdateJob:input_type -> opsdeck.replication.v1.UpdateJobRequest
+	4,  // 28: opsdeck.replication.v1.JobService.ReverseJob:input_type -> opsdeck.replication.v1.ReverseJobRequest
+	7,  // 29: opsdeck.replication.v1.JobService.StartReverseJob:input_type -> opsdeck.replication.v1.StartReverseJobRequest
+	9,  // 30: opsdeck.replication.v1.JobService.ListJobs:input_type -> opsdeck.replication.v1.ListJobsRequest
+	13, // 31: opsdeck.replication.v1.JobService.GetJob:input_type -> opsdeck.replication.v1.GetJobRequest
+	23, // 32: opsdeck.replication.v1.JobService.PauseJob:input_type -> opsdeck.replication.v1.PauseJobRequest
+	25, // 33: opsdeck.replication.v1.JobService.ResumeJob:input_type -> opsdeck.replication.v1.ResumeJobRequest
+	27, // 34: opsdeck.replication.v1.JobService.DecideStatement:input_type -> opsdeck.replication.v1.DecideStatementRequest
+	29, // 35: opsdeck.replication.v1.JobService.CopyJob:input_type -> opsdeck.replication.v1.CopyJobRequest
+	31, // 36: opsdeck.replication.v1.JobService.DeleteJob:input_type -> opsdeck.replication.v1.DeleteJobRequest
+	1,  // 37: opsdeck.replication.v1.JobService.CreateJob:output_type -> opsdeck.replication.v1.CreateJobResponse
+	3,  // 38: opsdeck.replication.v1.JobService.UpdateJob:output_type -> opsdeck.replication.v1.UpdateJobResponse
+	6,  // 39: opsdeck.replication.v1.JobService.ReverseJob:output_type -> opsdeck.replication.v1.ReverseJobResponse
+	8,  // 40: opsdeck.replication.v1.JobService.StartReverseJob:output_type -> opsdeck.replication.v1.StartReverseJobResponse
+	10, // 41: opsdeck.replication.v1.JobService.ListJobs:output_type -> opsdeck.replication.v1.ListJobsResponse
+	14, // 42: opsdeck.replication.v1.JobService.GetJob:output_type -> opsdeck.replication.v1.GetJobResponse
+	24, // 43: opsdeck.replication.v1.JobService.PauseJob:output_type -> opsdeck.replication.v1.PauseJobResponse
+	26, // 44: opsdeck.replication.v1.JobService.ResumeJob:output_type -> opsdeck.replication.v1.ResumeJobResponse
+	28, // 45: opsdeck.replication.v1.JobService.DecideStatement:output_type -> opsdeck.replication.v1.DecideStatementResponse
+	30, // 46: opsdeck.replication.v1.JobService.CopyJob:output_type -> opsdeck.replication.v1.CopyJobResponse
+	32, // 47: opsdeck.replication.v1.JobService.DeleteJob:output_type -> opsdeck.replication.v1.DeleteJobResponse
+	37, // [37:48] is the sub-list for method output_type
+	26, // [26:37] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_jobs_proto_init() }
@@ -2477,14 +2678,17 @@ func file_opsdeck_replication_v1_jobs_proto_init() {
 		return
 	}
 	file_opsdeck_replication_v1_config_proto_init()
+	file_opsdeck_replication_v1_monitor_proto_init()
+	file_opsdeck_replication_v1_verify_proto_init()
 	file_opsdeck_replication_v1_jobs_proto_msgTypes[19].OneofWrappers = []any{}
+	file_opsdeck_replication_v1_jobs_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_jobs_proto_rawDesc), len(file_opsdeck_replication_v1_jobs_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	JobService_PauseJob_FullMethodName        = "/opsdeck.replication.v1.JobService/PauseJob"
 	JobService_ResumeJob_FullMethodName       = "/opsdeck.replication.v1.JobService/ResumeJob"
 	JobService_DecideStatement_FullMethodName = "/opsdeck.replication.v1.JobService/DecideStatement"
+	JobService_CopyJob_FullMethodName         = "/opsdeck.replication.v1.JobService/CopyJob"
 	JobService_DeleteJob_FullMethodName       = "/opsdeck.replication.v1.JobService/DeleteJob"
 )
 
@@ -39,11 +40,11 @@ const (
 // jobs of the last type.
 type JobServiceClient interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
-	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE; TABLE_TAKEN if the rules name what another job has begun to write to.
 	CreateJob(ctx context.Context, in *CreateJobRequest, opts ...grpc.CallOption) (*CreateJobResponse, error)
 	// UpdateJob replaces the configuration of a job and starts its tasks anew (contract: replication.migration.update). The job keeps its
 	// owner, its progress and, if it is paused, its pause. What a job is made of (instances, rules, start) may change only until it has
-	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE, TABLE_TAKEN.
 	UpdateJob(ctx context.Context, in *UpdateJobRequest, opts ...grpc.CallOption) (*UpdateJobResponse, error)
 	// ReverseJob makes the job reverse-<job id>, which will replicate back from the target to the source (contract:
 	// replication.migration.reverse). Renames and orders of columns are inverted. It belongs to the owner of the job, and waits in the status
@@ -69,6 +70,11 @@ type JobServiceClient interface {
 	// out once, and is kept with the name of who decided. Who may update a job may decide. It is not part of the contract.
 	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_NOT_STOPPED.
 	DecideStatement(ctx context.Context, in *DecideStatementRequest, opts ...grpc.CallOption) (*DecideStatementResponse, error)
+	// CopyJob lets a job begin again with a full copy, for a source whose binary log does not go on where the job is: purged, or of another
+	// history. What the job has replicated is forgotten, its owner, settings and pause stay. Tables that have rows at the target are only
+	// replaced if the call says so; else the job stops in front of them. Who may update a job may do this. It is not part of the contract.
+	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, NOTHING_TO_COPY, JOB_HANDED_OVER, TABLES_KEPT.
+	CopyJob(ctx context.Context, in *CopyJobRequest, opts ...grpc.CallOption) (*CopyJobResponse, error)
 	// DeleteJob stops a job and removes it with all it remembered, also on the target (contract:
 	// replication.migration.delete). Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	DeleteJob(ctx context.Context, in *DeleteJobRequest, opts ...grpc.CallOption) (*DeleteJobResponse, error)
@@ -172,6 +178,16 @@ func (c *jobServiceClient) DecideStatement(ctx context.Context, in *DecideStatem
 	return out, nil
 }
 
+func (c *jobServiceClient) CopyJob(ctx context.Context, in *CopyJobRequest, opts ...grpc.CallOption) (*CopyJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CopyJobResponse)
+	err := c.cc.Invoke(ctx, JobService_CopyJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, opts ...grpc.CallOption) (*DeleteJobResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteJobResponse)
@@ -190,11 +206,11 @@ func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, 
 // jobs of the last type.
 type JobServiceServer interface {
 	// CreateJob registers a job and starts it (contract: replication.migration.create). Errors: JOB_EXISTS,
-	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	// NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE; TABLE_TAKEN if the rules name what another job has begun to write to.
 	CreateJob(context.Context, *CreateJobRequest) (*CreateJobResponse, error)
 	// UpdateJob replaces the configuration of a job and starts its tasks anew (contract: replication.migration.update). The job keeps its
 	// owner, its progress and, if it is paused, its pause. What a job is made of (instances, rules, start) may change only until it has
-	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE.
+	// begun. Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_BEGUN, JOB_HANDED_OVER, NODE_REQUIRED, NODE_UNKNOWN, PASSWORD_UNREADABLE, TABLE_TAKEN.
 	UpdateJob(context.Context, *UpdateJobRequest) (*UpdateJobResponse, error)
 	// ReverseJob makes the job reverse-<job id>, which will replicate back from the target to the source (contract:
 	// replication.migration.reverse). Renames and orders of columns are inverted. It belongs to the owner of the job, and waits in the status
@@ -220,6 +236,11 @@ type JobServiceServer interface {
 	// out once, and is kept with the name of who decided. Who may update a job may decide. It is not part of the contract.
 	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, JOB_NOT_STOPPED.
 	DecideStatement(context.Context, *DecideStatementRequest) (*DecideStatementResponse, error)
+	// CopyJob lets a job begin again with a full copy, for a source whose binary log does not go on where the job is: purged, or of another
+	// history. What the job has replicated is forgotten, its owner, settings and pause stay. Tables that have rows at the target are only
+	// replaced if the call says so; else the job stops in front of them. Who may update a job may do this. It is not part of the contract.
+	// Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH, NOTHING_TO_COPY, JOB_HANDED_OVER, TABLES_KEPT.
+	CopyJob(context.Context, *CopyJobRequest) (*CopyJobResponse, error)
 	// DeleteJob stops a job and removes it with all it remembered, also on the target (contract:
 	// replication.migration.delete). Errors: JOB_NOT_FOUND, JOB_TYPE_MISMATCH.
 	DeleteJob(context.Context, *DeleteJobRequest) (*DeleteJobResponse, error)
@@ -259,6 +280,9 @@ func (UnimplementedJobServiceServer) ResumeJob(context.Context, *ResumeJobReques
 }
 func (UnimplementedJobServiceServer) DecideStatement(context.Context, *DecideStatementRequest) (*DecideStatementResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DecideStatement not implemented")
+}
+func (UnimplementedJobServiceServer) CopyJob(context.Context, *CopyJobRequest) (*CopyJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CopyJob not implemented")
 }
 func (UnimplementedJobServiceServer) DeleteJob(context.Context, *DeleteJobRequest) (*DeleteJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteJob not implemented")
@@ -446,6 +470,24 @@ func _JobService_DecideStatement_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_CopyJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CopyJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).CopyJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_CopyJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).CopyJob(ctx, req.(*CopyJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_DeleteJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteJobRequest)
 	if err := dec(in); err != nil {
@@ -506,6 +548,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DecideStatement",
 			Handler:    _JobService_DecideStatement_Handler,
+		},
+		{
+			MethodName: "CopyJob",
+			Handler:    _JobService_CopyJob_Handler,
 		},
 		{
 			MethodName: "DeleteJob",

@@ -164,7 +164,11 @@ type TaskStatus struct {
 	// What the task is doing, for a person.
 	Stage string `protobuf:"bytes,13,opt,name=stage,proto3" json:"stage,omitempty"`
 	// When the figures were taken, in nanoseconds since 1970.
-	Timestamp     int64 `protobuf:"varint,14,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Timestamp int64 `protobuf:"varint,14,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// Of a reading task on another node than the writing one: what it carries. Otherwise not set.
+	Tunnel *TunnelStatus `protobuf:"bytes,20,opt,name=tunnel,proto3" json:"tunnel,omitempty"`
+	// The relay log of the reading task; not in the contract, and left out of answers where there is none.
+	Relay         *RelayLog `protobuf:"bytes,21,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,6 +301,193 @@ func (x *TaskStatus) GetTimestamp() int64 {
 	return 0
 }
 
+func (x *TaskStatus) GetTunnel() *TunnelStatus {
+	if x != nil {
+		return x.Tunnel
+	}
+	return nil
+}
+
+func (x *TaskStatus) GetRelay() *RelayLog {
+	if x != nil {
+		return x.Relay
+	}
+	return nil
+}
+
+// A relay log on a worker's disk. How far it reaches stands in Coordinates.
+type RelayLog struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Size of its files.
+	Bytes int64 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Size from which on the source has to wait.
+	MaxBytes int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
+	// Age of the newest event in it, in seconds, while the source has others; 0 when it has none.
+	Behind int64 `protobuf:"varint,3,opt,name=behind,proto3" json:"behind,omitempty"`
+	// Why the source has to wait; "" when it has not.
+	Waits         string `protobuf:"bytes,4,opt,name=waits,proto3" json:"waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayLog) Reset() {
+	*x = RelayLog{}
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayLog) ProtoMessage() {}
+
+func (x *RelayLog) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayLog.ProtoReflect.Descriptor instead.
+func (*RelayLog) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RelayLog) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *RelayLog) GetMaxBytes() int64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *RelayLog) GetBehind() int64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+func (x *RelayLog) GetWaits() string {
+	if x != nil {
+		return x.Waits
+	}
+	return ""
+}
+
+// What a node carries between the source and the node of the writing task, since it began to.
+type TunnelStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Open connections to the source.
+	Connections int64 `protobuf:"varint,1,opt,name=connections,proto3" json:"connections,omitempty"`
+	// Bytes that came from the source.
+	ReadBytes int64 `protobuf:"varint,2,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	// Bytes that went to the source.
+	WrittenBytes int64 `protobuf:"varint,3,opt,name=written_bytes,json=writtenBytes,proto3" json:"written_bytes,omitempty"`
+	// Bytes that went to the other node over NATS, compressed and encrypted.
+	SentBytes int64 `protobuf:"varint,4,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	// Bytes that came from there.
+	ReceivedBytes int64 `protobuf:"varint,5,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	// Bytes from and to the source per second, over the last seconds.
+	BytesPerSecond int64 `protobuf:"varint,6,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// Why it carries nothing; "" while it can.
+	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TunnelStatus) Reset() {
+	*x = TunnelStatus{}
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TunnelStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TunnelStatus) ProtoMessage() {}
+
+func (x *TunnelStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TunnelStatus.ProtoReflect.Descriptor instead.
+func (*TunnelStatus) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TunnelStatus) GetConnections() int64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetReadBytes() int64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetWrittenBytes() int64 {
+	if x != nil {
+		return x.WrittenBytes
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetSentBytes() int64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetReceivedBytes() int64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetBytesPerSecond() int64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *TunnelStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // A place in the binlog.
 type Coordinates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -306,11 +497,11 @@ type Coordinates struct {
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// GTID set applied so far.
 	GtidSet string `protobuf:"bytes,3,opt,name=gtid_set,json=gtidSet,proto3" json:"gtid_set,omitempty"`
-	// Binlog file being read.
+	// Binlog file being read, into the relay log if there is one.
 	RelayMasterLogFile string `protobuf:"bytes,4,opt,name=relay_master_log_file,json=relayMasterLogFile,proto3" json:"relay_master_log_file,omitempty"`
 	// Offset being read, in bytes.
 	ReadMasterLogPos int64 `protobuf:"varint,5,opt,name=read_master_log_pos,json=readMasterLogPos,proto3" json:"read_master_log_pos,omitempty"`
-	// GTID set read so far.
+	// GTID set read so far, with a relay log; otherwise "".
 	RetrievedGtidSet string `protobuf:"bytes,6,opt,name=retrieved_gtid_set,json=retrievedGtidSet,proto3" json:"retrieved_gtid_set,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -318,7 +509,7 @@ type Coordinates struct {
 
 func (x *Coordinates) Reset() {
 	*x = Coordinates{}
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +521,7 @@ func (x *Coordinates) String() string {
 func (*Coordinates) ProtoMessage() {}
 
 func (x *Coordinates) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +534,7 @@ func (x *Coordinates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coordinates.ProtoReflect.Descriptor instead.
 func (*Coordinates) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{3}
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Coordinates) GetFile() string {
@@ -401,7 +592,7 @@ type DelayCount struct {
 
 func (x *DelayCount) Reset() {
 	*x = DelayCount{}
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +604,7 @@ func (x *DelayCount) String() string {
 func (*DelayCount) ProtoMessage() {}
 
 func (x *DelayCount) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +617,7 @@ func (x *DelayCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelayCount.ProtoReflect.Descriptor instead.
 func (*DelayCount) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DelayCount) GetNum() int64 {
@@ -456,7 +647,7 @@ type Throughput struct {
 
 func (x *Throughput) Reset() {
 	*x = Throughput{}
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +659,7 @@ func (x *Throughput) String() string {
 func (*Throughput) ProtoMessage() {}
 
 func (x *Throughput) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +672,7 @@ func (x *Throughput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Throughput.ProtoReflect.Descriptor instead.
 func (*Throughput) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Throughput) GetNum() int64 {
@@ -517,7 +708,7 @@ type MessageStatus struct {
 
 func (x *MessageStatus) Reset() {
 	*x = MessageStatus{}
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[6]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +720,7 @@ func (x *MessageStatus) String() string {
 func (*MessageStatus) ProtoMessage() {}
 
 func (x *MessageStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[6]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +733,7 @@ func (x *MessageStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageStatus.ProtoReflect.Descriptor instead.
 func (*MessageStatus) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{6}
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MessageStatus) GetInMessages() int64 {
@@ -599,7 +790,7 @@ type BufferStatus struct {
 
 func (x *BufferStatus) Reset() {
 	*x = BufferStatus{}
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[7]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +802,7 @@ func (x *BufferStatus) String() string {
 func (*BufferStatus) ProtoMessage() {}
 
 func (x *BufferStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[7]
+	mi := &file_opsdeck_replication_v1_monitor_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +815,7 @@ func (x *BufferStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BufferStatus.ProtoReflect.Descriptor instead.
 func (*BufferStatus) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{7}
+	return file_opsdeck_replication_v1_monitor_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BufferStatus) GetBinlogEventQueueSize() int64 {
@@ -672,7 +863,7 @@ const file_opsdeck_replication_v1_monitor_proto_rawDesc = "" +
 	"\ttask_name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\btaskName\x126\n" +
 	"\x12nomad_http_address\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\x10nomadHttpAddress\"^\n" +
 	"\x15GetTaskStatusResponse\x12E\n" +
-	"\ftasks_status\x18\x01 \x01(\v2\".opsdeck.replication.v1.TaskStatusR\vtasksStatus\"\xe6\x05\n" +
+	"\ftasks_status\x18\x01 \x01(\v2\".opsdeck.replication.v1.TaskStatusR\vtasksStatus\"\xdc\x06\n" +
 	"\n" +
 	"TaskStatus\x12T\n" +
 	"\x13current_coordinates\x18\x01 \x01(\v2#.opsdeck.replication.v1.CoordinatesR\x12currentCoordinates\x12C\n" +
@@ -690,7 +881,24 @@ const file_opsdeck_replication_v1_monitor_proto_rawDesc = "" +
 	"\x13nats_message_status\x18\v \x01(\v2%.opsdeck.replication.v1.MessageStatusR\x11natsMessageStatus\x12I\n" +
 	"\rbuffer_status\x18\f \x01(\v2$.opsdeck.replication.v1.BufferStatusR\fbufferStatus\x12\x14\n" +
 	"\x05stage\x18\r \x01(\tR\x05stage\x12\x1c\n" +
-	"\ttimestamp\x18\x0e \x01(\x03R\ttimestamp\"\xe8\x01\n" +
+	"\ttimestamp\x18\x0e \x01(\x03R\ttimestamp\x12<\n" +
+	"\x06tunnel\x18\x14 \x01(\v2$.opsdeck.replication.v1.TunnelStatusR\x06tunnel\x126\n" +
+	"\x05relay\x18\x15 \x01(\v2 .opsdeck.replication.v1.RelayLogR\x05relay\"k\n" +
+	"\bRelayLog\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\tmax_bytes\x18\x02 \x01(\x03R\bmaxBytes\x12\x16\n" +
+	"\x06behind\x18\x03 \x01(\x03R\x06behind\x12\x14\n" +
+	"\x05waits\x18\x04 \x01(\tR\x05waits\"\x84\x02\n" +
+	"\fTunnelStatus\x12 \n" +
+	"\vconnections\x18\x01 \x01(\x03R\vconnections\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x02 \x01(\x03R\treadBytes\x12#\n" +
+	"\rwritten_bytes\x18\x03 \x01(\x03R\fwrittenBytes\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\x04 \x01(\x03R\tsentBytes\x12%\n" +
+	"\x0ereceived_bytes\x18\x05 \x01(\x03R\rreceivedBytes\x12(\n" +
+	"\x10bytes_per_second\x18\x06 \x01(\x03R\x0ebytesPerSecond\x12\x1e\n" +
+	"\x05error\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x05error\"\xe8\x01\n" +
 	"\vCoordinates\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x19\n" +
@@ -736,31 +944,35 @@ func file_opsdeck_replication_v1_monitor_proto_rawDescGZIP() []byte {
 	return file_opsdeck_replication_v1_monitor_proto_rawDescData
 }
 
-var file_opsdeck_replication_v1_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_opsdeck_replication_v1_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_opsdeck_replication_v1_monitor_proto_goTypes = []any{
 	(*GetTaskStatusRequest)(nil),  // 0: opsdeck.replication.v1.GetTaskStatusRequest
 	(*GetTaskStatusResponse)(nil), // 1: opsdeck.replication.v1.GetTaskStatusResponse
 	(*TaskStatus)(nil),            // 2: opsdeck.replication.v1.TaskStatus
-	(*Coordinates)(nil),           // 3: opsdeck.replication.v1.Coordinates
-	(*DelayCount)(nil),            // 4: opsdeck.replication.v1.DelayCount
-	(*Throughput)(nil),            // 5: opsdeck.replication.v1.Throughput
-	(*MessageStatus)(nil),         // 6: opsdeck.replication.v1.MessageStatus
-	(*BufferStatus)(nil),          // 7: opsdeck.replication.v1.BufferStatus
+	(*RelayLog)(nil),              // 3: opsdeck.replication.v1.RelayLog
+	(*TunnelStatus)(nil),          // 4: opsdeck.replication.v1.TunnelStatus
+	(*Coordinates)(nil),           // 5: opsdeck.replication.v1.Coordinates
+	(*DelayCount)(nil),            // 6: opsdeck.replication.v1.DelayCount
+	(*Throughput)(nil),            // 7: opsdeck.replication.v1.Throughput
+	(*MessageStatus)(nil),         // 8: opsdeck.replication.v1.MessageStatus
+	(*BufferStatus)(nil),          // 9: opsdeck.replication.v1.BufferStatus
 }
 var file_opsdeck_replication_v1_monitor_proto_depIdxs = []int32{
 	2, // 0: opsdeck.replication.v1.GetTaskStatusResponse.tasks_status:type_name -> opsdeck.replication.v1.TaskStatus
-	3, // 1: opsdeck.replication.v1.TaskStatus.current_coordinates:type_name -> opsdeck.replication.v1.Coordinates
-	4, // 2: opsdeck.replication.v1.TaskStatus.delay_count:type_name -> opsdeck.replication.v1.DelayCount
-	5, // 3: opsdeck.replication.v1.TaskStatus.throughput_status:type_name -> opsdeck.replication.v1.Throughput
-	6, // 4: opsdeck.replication.v1.TaskStatus.nats_message_status:type_name -> opsdeck.replication.v1.MessageStatus
-	7, // 5: opsdeck.replication.v1.TaskStatus.buffer_status:type_name -> opsdeck.replication.v1.BufferStatus
-	0, // 6: opsdeck.replication.v1.MonitorService.GetTaskStatus:input_type -> opsdeck.replication.v1.GetTaskStatusRequest
-	1, // 7: opsdeck.replication.v1.MonitorService.GetTaskStatus:output_type -> opsdeck.replication.v1.GetTaskStatusResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	5, // 1: opsdeck.replication.v1.TaskStatus.current_coordinates:type_name -> opsdeck.replication.v1.Coordinates
+	6, // 2: opsdeck.replication.v1.TaskStatus.delay_count:type_name -> opsdeck.replication.v1.DelayCount
+	7, // 3: opsdeck.replication.v1.TaskStatus.throughput_status:type_name -> opsdeck.replication.v1.Throughput
+	8, // 4: opsdeck.replication.v1.TaskStatus.nats_message_status:type_name -> opsdeck.replication.v1.MessageStatus
+	9, // 5: opsdeck.replication.v1.TaskStatus.buffer_status:type_name -> opsdeck.replication.v1.BufferStatus
+	4, // 6: opsdeck.replication.v1.TaskStatus.tunnel:type_name -> opsdeck.replication.v1.TunnelStatus
+	3, // 7: opsdeck.replication.v1.TaskStatus.relay:type_name -> opsdeck.replication.v1.RelayLog
+	0, // 8: opsdeck.replication.v1.MonitorService.GetTaskStatus:input_type -> opsdeck.replication.v1.GetTaskStatusRequest
+	1, // 9: opsdeck.replication.v1.MonitorService.GetTaskStatus:output_type -> opsdeck.replication.v1.GetTaskStatusResponse
+	9, // [9:10] is the sub-list for method output_type
+	8, // [8:9] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_monitor_proto_init() }
@@ -774,7 +986,7 @@ func file_opsdeck_replication_v1_monitor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_monitor_proto_rawDesc), len(file_opsdeck_replication_v1_monitor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -96,7 +96,11 @@ type ReconcileRequest struct {
 	// Version of the worker.
 	Version string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
 	// The runs it has, at most 10000.
-	Runs          []*RunReport `protobuf:"bytes,6,rep,name=runs,proto3" json:"runs,omitempty"`
+	Runs []*RunReport `protobuf:"bytes,6,rep,name=runs,proto3" json:"runs,omitempty"`
+	// Incarnations of the jobs whose relay logs are on its disk, also of those that it does not run.
+	Relays []string `protobuf:"bytes,21,rep,name=relays,proto3" json:"relays,omitempty"`
+	// The source's ends that it carries connections for, at most 10000.
+	SourceEnds    []*SourceEndReport `protobuf:"bytes,20,rep,name=source_ends,json=sourceEnds,proto3" json:"source_ends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +177,84 @@ func (x *ReconcileRequest) GetRuns() []*RunReport {
 	return nil
 }
 
+func (x *ReconcileRequest) GetRelays() []string {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
+func (x *ReconcileRequest) GetSourceEnds() []*SourceEndReport {
+	if x != nil {
+		return x.SourceEnds
+	}
+	return nil
+}
+
+// How the source's end of a run on another node does.
+type SourceEndReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Full id of the job.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Epoch of the placement.
+	Epoch int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// What the node adds to the figures of the reading side: tunnel and nats_message_status.
+	Figures       *TaskStatus `protobuf:"bytes,3,opt,name=figures,proto3" json:"figures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceEndReport) Reset() {
+	*x = SourceEndReport{}
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceEndReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceEndReport) ProtoMessage() {}
+
+func (x *SourceEndReport) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceEndReport.ProtoReflect.Descriptor instead.
+func (*SourceEndReport) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SourceEndReport) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *SourceEndReport) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *SourceEndReport) GetFigures() *TaskStatus {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
+}
+
 // How one run of a job does.
 type RunReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -197,14 +279,16 @@ type RunReport struct {
 	// Position of the statement that the run stands at and that only an operator can decide about, as file:offset; otherwise "".
 	StoppedAt string `protobuf:"bytes,10,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
 	// Of a run that was told to finish and has: GTID set of the target behind all that was applied.
-	EndGtidSet    string `protobuf:"bytes,11,opt,name=end_gtid_set,json=endGtidSet,proto3" json:"end_gtid_set,omitempty"`
+	EndGtidSet string `protobuf:"bytes,11,opt,name=end_gtid_set,json=endGtidSet,proto3" json:"end_gtid_set,omitempty"`
+	// How far the verification of the job has come, if there was an order for one.
+	Verify        *VerifyProgress `protobuf:"bytes,20,opt,name=verify,proto3" json:"verify,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunReport) Reset() {
 	*x = RunReport{}
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[1]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -216,7 +300,7 @@ func (x *RunReport) String() string {
 func (*RunReport) ProtoMessage() {}
 
 func (x *RunReport) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[1]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -229,7 +313,7 @@ func (x *RunReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunReport.ProtoReflect.Descriptor instead.
 func (*RunReport) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{1}
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RunReport) GetJobId() string {
@@ -309,6 +393,13 @@ func (x *RunReport) GetEndGtidSet() string {
 	return ""
 }
 
+func (x *RunReport) GetVerify() *VerifyProgress {
+	if x != nil {
+		return x.Verify
+	}
+	return nil
+}
+
 // Something that happened to a task.
 type RunEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -328,7 +419,7 @@ type RunEvent struct {
 
 func (x *RunEvent) Reset() {
 	*x = RunEvent{}
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[2]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +431,7 @@ func (x *RunEvent) String() string {
 func (*RunEvent) ProtoMessage() {}
 
 func (x *RunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[2]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +444,7 @@ func (x *RunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunEvent.ProtoReflect.Descriptor instead.
 func (*RunEvent) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{2}
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RunEvent) GetSequence() int64 {
@@ -399,14 +490,18 @@ type ReconcileResponse struct {
 	// When to call again at the latest.
 	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// A node that has not been answered for this long stops its runs: the manager may have given them away.
-	Lease         *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Incarnations whose relay logs nobody will need any more: the node deletes them.
+	DropRelays []string `protobuf:"bytes,21,rep,name=drop_relays,json=dropRelays,proto3" json:"drop_relays,omitempty"`
+	// The source's ends of runs on other nodes; the node carries connections for these and no others.
+	SourceEnds    []*SourceEnd `protobuf:"bytes,20,rep,name=source_ends,json=sourceEnds,proto3" json:"source_ends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +513,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[3]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +526,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{3}
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReconcileResponse) GetAssignments() []*Assignment {
@@ -455,6 +550,157 @@ func (x *ReconcileResponse) GetLease() *durationpb.Duration {
 	return nil
 }
 
+func (x *ReconcileResponse) GetDropRelays() []string {
+	if x != nil {
+		return x.DropRelays
+	}
+	return nil
+}
+
+func (x *ReconcileResponse) GetSourceEnds() []*SourceEnd {
+	if x != nil {
+		return x.SourceEnds
+	}
+	return nil
+}
+
+// The source's end of a run that another node has. The node carries the run's connections to the source, whose account it is not told.
+type SourceEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Full id of the job.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Epoch of the placement.
+	Epoch int64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// As Assignment.incarnation.
+	Incarnation string `protobuf:"bytes,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// As SourceRoute.key. Neither key nor addresses are told of an end that the node has reported at this epoch.
+	Key []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// What may be dialed, by number from 0: host:port, or the path of a unix socket.
+	Addresses     []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceEnd) Reset() {
+	*x = SourceEnd{}
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceEnd) ProtoMessage() {}
+
+func (x *SourceEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceEnd.ProtoReflect.Descriptor instead.
+func (*SourceEnd) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SourceEnd) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *SourceEnd) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *SourceEnd) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *SourceEnd) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *SourceEnd) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// How a run reaches its source.
+type SourceRoute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Encrypts what travels between the two nodes: 32 random bytes, of this placement only.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Name of the node of the source's end.
+	NodeName      string `protobuf:"bytes,2,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceRoute) Reset() {
+	*x = SourceRoute{}
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceRoute) ProtoMessage() {}
+
+func (x *SourceRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceRoute.ProtoReflect.Descriptor instead.
+func (*SourceRoute) Descriptor() ([]byte, []int) {
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SourceRoute) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *SourceRoute) GetNodeName() string {
+	if x != nil {
+		return x.NodeName
+	}
+	return ""
+}
+
 // A job that a node should run.
 type Assignment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -475,14 +721,20 @@ type Assignment struct {
 	Subscription *SubscriptionConfig `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// The run is to end when its source writes no more to what it replicates, and all of it is applied; also told of a job that has nothing but
 	// its id here.
-	Finish        bool `protobuf:"varint,7,opt,name=finish,proto3" json:"finish,omitempty"`
+	Finish bool `protobuf:"varint,7,opt,name=finish,proto3" json:"finish,omitempty"`
+	// What to verify; not set if nobody wants that. Also told of a job that has nothing but its id here.
+	Verify *VerifyOrder `protobuf:"bytes,20,opt,name=verify,proto3" json:"verify,omitempty"`
+	// Set if the source's end is on another node: then the run reaches the source through it.
+	Source *SourceRoute `protobuf:"bytes,21,opt,name=source,proto3" json:"source,omitempty"`
+	// Name of another node that has a relay log of the job; "" if none has.
+	RelayNode     string `protobuf:"bytes,22,opt,name=relay_node,json=relayNode,proto3" json:"relay_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +746,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[4]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +759,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{4}
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Assignment) GetJob() *JobConfig {
@@ -559,6 +811,27 @@ func (x *Assignment) GetFinish() bool {
 	return false
 }
 
+func (x *Assignment) GetVerify() *VerifyOrder {
+	if x != nil {
+		return x.Verify
+	}
+	return nil
+}
+
+func (x *Assignment) GetSource() *SourceRoute {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Assignment) GetRelayNode() string {
+	if x != nil {
+		return x.RelayNode
+	}
+	return ""
+}
+
 // What to do about a statement of the source.
 type StatementDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -572,7 +845,7 @@ type StatementDecision struct {
 
 func (x *StatementDecision) Reset() {
 	*x = StatementDecision{}
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +857,7 @@ func (x *StatementDecision) String() string {
 func (*StatementDecision) ProtoMessage() {}
 
 func (x *StatementDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[5]
+	mi := &file_opsdeck_replication_v1_workers_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +870,7 @@ func (x *StatementDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementDecision.ProtoReflect.Descriptor instead.
 func (*StatementDecision) Descriptor() ([]byte, []int) {
-	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{5}
+	return file_opsdeck_replication_v1_workers_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StatementDecision) GetPosition() string {
@@ -618,7 +891,7 @@ var File_opsdeck_replication_v1_workers_proto protoreflect.FileDescriptor
 
 const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\n" +
-	"$opsdeck/replication/v1/workers.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\x1a$opsdeck/replication/v1/monitor.proto\x1a*opsdeck/replication/v1/subscriptions.proto\"\x99\x02\n" +
+	"$opsdeck/replication/v1/workers.proto\x12\x16opsdeck.replication.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eopsdeck/access/v1/access.proto\x1a#opsdeck/replication/v1/config.proto\x1a$opsdeck/replication/v1/monitor.proto\x1a*opsdeck/replication/v1/subscriptions.proto\x1a#opsdeck/replication/v1/verify.proto\"\x99\x03\n" +
 	"\x10ReconcileRequest\x12!\n" +
 	"\anode_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06nodeId\x12'\n" +
 	"\tnode_name\x18\x02 \x01(\tB\n" +
@@ -628,7 +901,15 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"datacenter\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
 	"datacenter\x12!\n" +
 	"\aversion\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aversion\x12@\n" +
-	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\"\xff\x03\n" +
+	"\x04runs\x18\x06 \x03(\v2!.opsdeck.replication.v1.RunReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x04runs\x12)\n" +
+	"\x06relays\x18\x15 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\x90N\"\x06r\x04\x10\x01\x18@R\x06relays\x12S\n" +
+	"\vsource_ends\x18\x14 \x03(\v2'.opsdeck.replication.v1.SourceEndReportB\t\xbaH\x06\x92\x01\x03\x10\x90NR\n" +
+	"sourceEnds\"\x88\x01\n" +
+	"\x0fSourceEndReport\x12!\n" +
+	"\x06job_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12<\n" +
+	"\afigures\x18\x03 \x01(\v2\".opsdeck.replication.v1.TaskStatusR\afigures\"\xbf\x04\n" +
 	"\tRunReport\x12!\n" +
 	"\x06job_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x05jobId\x12\x14\n" +
@@ -644,7 +925,8 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"stopped_at\x18\n" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xd8\x04R\tstoppedAt\x12+\n" +
 	"\fend_gtid_set\x18\v \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\n" +
-	"endGtidSet\"\xcb\x01\n" +
+	"endGtidSet\x12>\n" +
+	"\x06verify\x18\x14 \x01(\v2&.opsdeck.replication.v1.VerifyProgressR\x06verify\"\xcb\x01\n" +
 	"\bRunEvent\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12'\n" +
 	"\x06target\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
@@ -652,11 +934,24 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\n" +
 	"event_type\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\teventType\x12\"\n" +
 	"\amessage\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\amessage\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xc1\x01\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa6\x02\n" +
 	"\x11ReconcileResponse\x12D\n" +
 	"\vassignments\x18\x01 \x03(\v2\".opsdeck.replication.v1.AssignmentR\vassignments\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\xd3\x02\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x1f\n" +
+	"\vdrop_relays\x18\x15 \x03(\tR\n" +
+	"dropRelays\x12B\n" +
+	"\vsource_ends\x18\x14 \x03(\v2!.opsdeck.replication.v1.SourceEndR\n" +
+	"sourceEnds\"\x8f\x01\n" +
+	"\tSourceEnd\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12 \n" +
+	"\vincarnation\x18\x03 \x01(\tR\vincarnation\x12\x15\n" +
+	"\x03key\x18\x04 \x01(\fB\x03\x80\x01\x01R\x03key\x12\x1c\n" +
+	"\taddresses\x18\x05 \x03(\tR\taddresses\"A\n" +
+	"\vSourceRoute\x12\x15\n" +
+	"\x03key\x18\x01 \x01(\fB\x03\x80\x01\x01R\x03key\x12\x1b\n" +
+	"\tnode_name\x18\x02 \x01(\tR\bnodeName\"\xec\x03\n" +
 	"\n" +
 	"Assignment\x123\n" +
 	"\x03job\x18\x01 \x01(\v2!.opsdeck.replication.v1.JobConfigR\x03job\x12\x14\n" +
@@ -665,7 +960,11 @@ const file_opsdeck_replication_v1_workers_proto_rawDesc = "" +
 	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12G\n" +
 	"\tdecisions\x18\x05 \x03(\v2).opsdeck.replication.v1.StatementDecisionR\tdecisions\x12N\n" +
 	"\fsubscription\x18\x06 \x01(\v2*.opsdeck.replication.v1.SubscriptionConfigR\fsubscription\x12\x16\n" +
-	"\x06finish\x18\a \x01(\bR\x06finish\"Q\n" +
+	"\x06finish\x18\a \x01(\bR\x06finish\x12;\n" +
+	"\x06verify\x18\x14 \x01(\v2#.opsdeck.replication.v1.VerifyOrderR\x06verify\x12;\n" +
+	"\x06source\x18\x15 \x01(\v2#.opsdeck.replication.v1.SourceRouteR\x06source\x12\x1d\n" +
+	"\n" +
+	"relay_node\x18\x16 \x01(\tR\trelayNode\"Q\n" +
 	"\x11StatementDecision\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
 	"\vreplacement\x18\x02 \x01(\tR\vreplacement*l\n" +
@@ -691,41 +990,52 @@ func file_opsdeck_replication_v1_workers_proto_rawDescGZIP() []byte {
 }
 
 var file_opsdeck_replication_v1_workers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_opsdeck_replication_v1_workers_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_opsdeck_replication_v1_workers_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_opsdeck_replication_v1_workers_proto_goTypes = []any{
 	(RunState)(0),                 // 0: opsdeck.replication.v1.RunState
 	(*ReconcileRequest)(nil),      // 1: opsdeck.replication.v1.ReconcileRequest
-	(*RunReport)(nil),             // 2: opsdeck.replication.v1.RunReport
-	(*RunEvent)(nil),              // 3: opsdeck.replication.v1.RunEvent
-	(*ReconcileResponse)(nil),     // 4: opsdeck.replication.v1.ReconcileResponse
-	(*Assignment)(nil),            // 5: opsdeck.replication.v1.Assignment
-	(*StatementDecision)(nil),     // 6: opsdeck.replication.v1.StatementDecision
-	(*TaskStatus)(nil),            // 7: opsdeck.replication.v1.TaskStatus
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
-	(*JobConfig)(nil),             // 10: opsdeck.replication.v1.JobConfig
-	(*SubscriptionConfig)(nil),    // 11: opsdeck.replication.v1.SubscriptionConfig
+	(*SourceEndReport)(nil),       // 2: opsdeck.replication.v1.SourceEndReport
+	(*RunReport)(nil),             // 3: opsdeck.replication.v1.RunReport
+	(*RunEvent)(nil),              // 4: opsdeck.replication.v1.RunEvent
+	(*ReconcileResponse)(nil),     // 5: opsdeck.replication.v1.ReconcileResponse
+	(*SourceEnd)(nil),             // 6: opsdeck.replication.v1.SourceEnd
+	(*SourceRoute)(nil),           // 7: opsdeck.replication.v1.SourceRoute
+	(*Assignment)(nil),            // 8: opsdeck.replication.v1.Assignment
+	(*StatementDecision)(nil),     // 9: opsdeck.replication.v1.StatementDecision
+	(*TaskStatus)(nil),            // 10: opsdeck.replication.v1.TaskStatus
+	(*VerifyProgress)(nil),        // 11: opsdeck.replication.v1.VerifyProgress
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*JobConfig)(nil),             // 14: opsdeck.replication.v1.JobConfig
+	(*SubscriptionConfig)(nil),    // 15: opsdeck.replication.v1.SubscriptionConfig
+	(*VerifyOrder)(nil),           // 16: opsdeck.replication.v1.VerifyOrder
 }
 var file_opsdeck_replication_v1_workers_proto_depIdxs = []int32{
-	2,  // 0: opsdeck.replication.v1.ReconcileRequest.runs:type_name -> opsdeck.replication.v1.RunReport
-	0,  // 1: opsdeck.replication.v1.RunReport.state:type_name -> opsdeck.replication.v1.RunState
-	3,  // 2: opsdeck.replication.v1.RunReport.events:type_name -> opsdeck.replication.v1.RunEvent
-	7,  // 3: opsdeck.replication.v1.RunReport.source:type_name -> opsdeck.replication.v1.TaskStatus
-	7,  // 4: opsdeck.replication.v1.RunReport.target:type_name -> opsdeck.replication.v1.TaskStatus
-	8,  // 5: opsdeck.replication.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
-	5,  // 6: opsdeck.replication.v1.ReconcileResponse.assignments:type_name -> opsdeck.replication.v1.Assignment
-	9,  // 7: opsdeck.replication.v1.ReconcileResponse.interval:type_name -> google.protobuf.Duration
-	9,  // 8: opsdeck.replication.v1.ReconcileResponse.lease:type_name -> google.protobuf.Duration
-	10, // 9: opsdeck.replication.v1.Assignment.job:type_name -> opsdeck.replication.v1.JobConfig
-	6,  // 10: opsdeck.replication.v1.Assignment.decisions:type_name -> opsdeck.replication.v1.StatementDecision
-	11, // 11: opsdeck.replication.v1.Assignment.subscription:type_name -> opsdeck.replication.v1.SubscriptionConfig
-	1,  // 12: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
-	4,  // 13: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
-	13, // [13:14] is the sub-list for method output_type
-	12, // [12:13] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	3,  // 0: opsdeck.replication.v1.ReconcileRequest.runs:type_name -> opsdeck.replication.v1.RunReport
+	2,  // 1: opsdeck.replication.v1.ReconcileRequest.source_ends:type_name -> opsdeck.replication.v1.SourceEndReport
+	10, // 2: opsdeck.replication.v1.SourceEndReport.figures:type_name -> opsdeck.replication.v1.TaskStatus
+	0,  // 3: opsdeck.replication.v1.RunReport.state:type_name -> opsdeck.replication.v1.RunState
+	4,  // 4: opsdeck.replication.v1.RunReport.events:type_name -> opsdeck.replication.v1.RunEvent
+	10, // 5: opsdeck.replication.v1.RunReport.source:type_name -> opsdeck.replication.v1.TaskStatus
+	10, // 6: opsdeck.replication.v1.RunReport.target:type_name -> opsdeck.replication.v1.TaskStatus
+	11, // 7: opsdeck.replication.v1.RunReport.verify:type_name -> opsdeck.replication.v1.VerifyProgress
+	12, // 8: opsdeck.replication.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 9: opsdeck.replication.v1.ReconcileResponse.assignments:type_name -> opsdeck.replication.v1.Assignment
+	13, // 10: opsdeck.replication.v1.ReconcileResponse.interval:type_name -> google.protobuf.Duration
+	13, // 11: opsdeck.replication.v1.ReconcileResponse.lease:type_name -> google.protobuf.Duration
+	6,  // 12: opsdeck.replication.v1.ReconcileResponse.source_ends:type_name -> opsdeck.replication.v1.SourceEnd
+	14, // 13: opsdeck.replication.v1.Assignment.job:type_name -> opsdeck.replication.v1.JobConfig
+	9,  // 14: opsdeck.replication.v1.Assignment.decisions:type_name -> opsdeck.replication.v1.StatementDecision
+	15, // 15: opsdeck.replication.v1.Assignment.subscription:type_name -> opsdeck.replication.v1.SubscriptionConfig
+	16, // 16: opsdeck.replication.v1.Assignment.verify:type_name -> opsdeck.replication.v1.VerifyOrder
+	7,  // 17: opsdeck.replication.v1.Assignment.source:type_name -> opsdeck.replication.v1.SourceRoute
+	1,  // 18: opsdeck.replication.v1.WorkerService.Reconcile:input_type -> opsdeck.replication.v1.ReconcileRequest
+	5,  // 19: opsdeck.replication.v1.WorkerService.Reconcile:output_type -> opsdeck.replication.v1.ReconcileResponse
+	19, // [19:20] is the sub-list for method output_type
+	18, // [18:19] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_opsdeck_replication_v1_workers_proto_init() }
@@ -736,13 +1046,14 @@ func file_opsdeck_replication_v1_workers_proto_init() {
 	file_opsdeck_replication_v1_config_proto_init()
 	file_opsdeck_replication_v1_monitor_proto_init()
 	file_opsdeck_replication_v1_subscriptions_proto_init()
+	file_opsdeck_replication_v1_verify_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_opsdeck_replication_v1_workers_proto_rawDesc), len(file_opsdeck_replication_v1_workers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
