@@ -42,7 +42,7 @@ run: setup build ## start opsdeck on http://127.0.0.1:8190 with its data in ./da
 .PHONY: test
 test: setup ## run every test, race detector on
 	go vet $(PACKAGES)
-	go test -race -timeout 20m $(PACKAGES)
+	go test -race -timeout 45m $(PACKAGES)
 
 .PHONY: test-interop
 test-interop: setup ## replicate between MySQL and MariaDB servers, from Dolt, and to Apache Kafka, all fetched once (needs Java, Maven, kcat)

@@ -84,9 +84,9 @@ func start(t testing.TB, options ...func(*dns.Config)) *service {
 	require.NoError(t, secret.Generate(s.cfg.SealKeys))
 	s.cfg.GRPCAddr = socket(t)
 	s.cfg.TrustedGateways = []netip.Prefix{}
-	s.cfg.RequestTimeout, s.cfg.Drain, s.cfg.MaxMessage = 30*time.Second, 5*time.Second, maxMessage
+	s.cfg.RequestTimeout, s.cfg.Drain, s.cfg.MaxMessage = 2*patience, 5*time.Second, maxMessage
 	s.cfg.AuthAddr = s.auth.serve(t)
-	s.cfg.PushWait, s.cfg.DefaultTTL, s.cfg.NameServers, s.cfg.Threshold = 10*time.Second, 3600, []string{"ns1.example.net"}, 30
+	s.cfg.PushWait, s.cfg.DefaultTTL, s.cfg.NameServers, s.cfg.Threshold = patience, 3600, []string{"ns1.example.net"}, 30
 	s.cfg.DriftInterval, s.cfg.DriftFull, s.cfg.KeepChanges = time.Hour, time.Hour, time.Hour
 	for _, o := range options {
 		o(&s.cfg)

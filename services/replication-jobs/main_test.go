@@ -82,9 +82,9 @@ func startManager(t testing.TB, options ...option) *manager {
 	require.NoError(t, secret.Generate(m.cfg.SealKeys))
 	m.cfg.GRPCAddr = socket(t)
 	m.cfg.TrustedGateways = []netip.Prefix{}
-	m.cfg.RequestTimeout, m.cfg.Drain, m.cfg.MaxMessage = 10*time.Second, 5*time.Second, 4<<20
+	m.cfg.RequestTimeout, m.cfg.Drain, m.cfg.MaxMessage = patience, 5*time.Second, 4<<20
 	m.cfg.AuthAddr = m.authAddr
-	m.cfg.Lease, m.cfg.Interval = 2*time.Second, 100*time.Millisecond
+	m.cfg.Lease, m.cfg.Interval = time.Hour, 50*time.Millisecond // no node is dead that is merely slow
 	for _, o := range options {
 		o(&m.cfg)
 	}

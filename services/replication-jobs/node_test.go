@@ -63,6 +63,13 @@ func (n *node) working() []*replicationv1.Assignment {
 	return n.reconcile(runs...)
 }
 
+// silent makes a node one that was last heard long ago.
+func (n *node) silent() {
+	n.m.t.Helper()
+	_, err := n.m.pool.Exec(n.m.t.Context(), `UPDATE replication.nodes SET seen = now() - interval '1 day' WHERE id = $1`, n.id)
+	require.NoError(n.m.t, err)
+}
+
 func report(a *replicationv1.Assignment, state replicationv1.RunState) *replicationv1.RunReport {
 	return &replicationv1.RunReport{JobId: a.GetJob().GetJobId(), Epoch: a.GetEpoch(), State: state}
 }

@@ -13,17 +13,17 @@ import (
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
 
-	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/placement"
 )
 
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Second, 50*time.Millisecond })
+	m := startManager(t)
 	first, second := m.node("first"), m.node("second")
 	id := m.create(alice, "moving", all)
 	old := first.reconcile()[0]
 	require.Empty(t, second.reconcile())
+	first.silent()
 	require.Eventually(t, func() bool { return len(second.working()) == 1 }, patience, moment, "the first node is silent")
 	taken := second.last[0]
 	require.Greater(t, taken.GetEpoch(), old.GetEpoch())
@@ -53,7 +53,7 @@ func TestFailover(t *testing.T) {
 
 func TestAPinnedJobWaitsForItsNode(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Second, 50*time.Millisecond })
+	m := startManager(t)
 	home, other := m.node("home"), m.node("other")
 	require.Empty(t, home.reconcile())
 	id := m.create(alice, "pinned", all, func(c *replicationv1.JobConfig) {
@@ -62,6 +62,7 @@ func TestAPinnedJobWaitsForItsNode(t *testing.T) {
 	require.Empty(t, other.reconcile())
 	require.Equal(t, "pending", m.status(id))
 	require.Len(t, home.reconcile(), 1)
+	home.silent()
 	require.Eventually(t, func() bool {
 		require.Empty(t, other.reconcile())
 		return m.status(id) == "pending"
@@ -81,7 +82,7 @@ func TestAPinnedJobWaitsForItsNode(t *testing.T) {
 
 func TestJobsSpreadOverNodes(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease = time.Minute })
+	m := startManager(t)
 	a, b := m.node("a"), m.node("b")
 	a.reconcile()
 	b.reconcile()
@@ -155,7 +156,7 @@ func TestLogsAreBounded(t *testing.T) {
 
 func TestAnswersHaveNoMoreConfigurationsThanFit(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease = time.Minute }) // slow calls must not make the node look silent
+	m := startManager(t)
 	const jobs = 20
 	for i := range jobs {
 		m.create(alice, fmt.Sprintf("large-%02d", i), all, func(c *replicationv1.JobConfig) {
@@ -185,7 +186,7 @@ func TestAnswersHaveNoMoreConfigurationsThanFit(t *testing.T) {
 
 func TestNodesAreForgotten(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease = time.Minute })
+	m := startManager(t)
 	gone, busy, pinned, live := m.node("gone"), m.node("busy"), m.node("pinned"), m.node("live")
 	pinned.reconcile()
 	gone.reconcile()

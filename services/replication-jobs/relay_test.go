@@ -2,15 +2,12 @@ package replication_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
-
-	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 )
 
 // relaying reports runs, and the relay logs on the node's disk; the answer says which of those to delete.
@@ -38,7 +35,7 @@ func withRelay(c *replicationv1.JobConfig) {
 // TestARelayLogKeepsItsJob: a job goes where its relay log is while that node lives; a node deletes what nobody will need.
 func TestARelayLogKeepsItsJob(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Second, 50*time.Millisecond })
+	m := startManager(t)
 	first, second := m.node("first"), m.node("second")
 	id := m.create(alice, "relayed", withRelay)
 	mine := first.reconcile()[0]
@@ -62,6 +59,7 @@ func TestARelayLogKeepsItsJob(t *testing.T) {
 	first.relaying([]string{here}, writing(first.last[0]))
 
 	// It dies. The other one is told that it has the log, which it keeps until the other one has its own.
+	first.silent()
 	require.Eventually(t, func() bool {
 		second.working()
 		return len(second.last) == 1

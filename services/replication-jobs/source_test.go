@@ -2,14 +2,11 @@ package replication_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
-
-	replication "github.com/opsdeck/opsdeck/services/replication-jobs"
 )
 
 // split makes a job that wants its two ends on two nodes.
@@ -18,16 +15,6 @@ func split(source, target *node) func(*replicationv1.JobConfig) {
 }
 
 func pinned(c *replicationv1.JobConfig) { c.Failover = proto.Bool(false) }
-
-// patient takes no node for dead that is merely slow.
-func patient(c *replication.Config) { c.Lease, c.Interval = time.Hour, 50*time.Millisecond }
-
-// silent makes a node one that was last heard long ago.
-func (n *node) silent() {
-	n.m.t.Helper()
-	_, err := n.m.pool.Exec(n.m.t.Context(), `UPDATE replication.nodes SET seen = now() - interval '1 day' WHERE id = $1`, n.id)
-	require.NoError(n.m.t, err)
-}
 
 // sides are the nodes of a job's ends, as its detail shows them.
 func (m *manager) sides(id string) [2]string {
@@ -41,7 +28,7 @@ func (m *manager) sides(id string) [2]string {
 
 func TestEndsOnTwoNodes(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target, other := m.node("source"), m.node("target"), m.node("other")
 	for _, n := range []*node{source, target, other} {
 		n.reconcile()
@@ -78,7 +65,7 @@ func TestEndsOnTwoNodes(t *testing.T) {
 
 func TestAnUpdateMovesTheEnds(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	a, b := m.node("a"), m.node("b")
 	a.reconcile()
 	b.reconcile()
@@ -97,7 +84,7 @@ func TestAnUpdateMovesTheEnds(t *testing.T) {
 
 func TestASubscriptionOnTwoNodes(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target := m.node("source"), m.node("target")
 	source.reconcile()
 	target.reconcile()
@@ -115,7 +102,7 @@ func TestASubscriptionOnTwoNodes(t *testing.T) {
 
 func TestTheSourceNodeTellsWhatItCarries(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target := m.node("source"), m.node("target")
 	source.reconcile()
 	id := m.create(alice, "split", all, split(source, target))
@@ -150,7 +137,7 @@ func TestTheSourceNodeTellsWhatItCarries(t *testing.T) {
 // With failover the source's end goes to another node while its own is silent, and comes back when the job needs it.
 func TestASilentSourceNodeIsReplaced(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target, other := m.node("source"), m.node("target"), m.node("other")
 	for _, n := range []*node{source, target, other} {
 		n.reconcile()
@@ -188,7 +175,7 @@ func TestASilentSourceNodeIsReplaced(t *testing.T) {
 // While there is no other node, the target's node does both ends.
 func TestTheTargetNodeTakesTheSourceAsWell(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target := m.node("source"), m.node("target")
 	source.reconcile()
 	target.reconcile()
@@ -204,7 +191,7 @@ func TestTheTargetNodeTakesTheSourceAsWell(t *testing.T) {
 
 func TestASilentTargetNodeIsReplaced(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target, other := m.node("source"), m.node("target"), m.node("other")
 	for _, n := range []*node{source, target} {
 		n.reconcile()
@@ -222,7 +209,7 @@ func TestASilentTargetNodeIsReplaced(t *testing.T) {
 
 func TestAJobPinnedToTwoNodesWaitsForBoth(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, patient)
+	m := startManager(t)
 	source, target, other := m.node("source"), m.node("target"), m.node("other")
 	source.reconcile()
 	target.reconcile()

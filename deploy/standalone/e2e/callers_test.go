@@ -112,7 +112,7 @@ func (o *opsdeck) awaitStranger(t testing.TB, token string) {
 	t.Helper()
 	for _, path := range []string{"/v2/user/current_user", "/v2/nodes"} {
 		call := apitest.HTTP{Method: "GET", Path: path, Header: map[string]string{"Authorization": token}}
-		await(t, 5*time.Second, "a token to be refused", func(context.Context) error {
+		await(t, patience, "a token to be refused", func(context.Context) error {
 			if answer := o.do(t, call); answer.Status != http.StatusUnauthorized {
 				return fmt.Errorf("%s: %d %s", path, answer.Status, answer.Body)
 			}

@@ -22,7 +22,7 @@ const (
 	chaosSetting = "OPSDECK_CHAOS"
 	chaosTime    = 3 * time.Minute
 	// chaosPatience bounds the wait for a job to go on after everything in its way is healed.
-	chaosPatience = 2 * time.Minute
+	chaosPatience = 6 * time.Minute
 )
 
 // chaos is a job with everything in its way that can be broken.

@@ -17,10 +17,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/apitest"
 )
 
-const (
-	kills        = 4
-	killPatience = 60 * time.Second
-)
+const kills = 4
 
 // opsdeck is killed at random moments while somebody adds records. What was acknowledged is served, what is stored is served, and nothing is
 // there twice.
@@ -36,7 +33,7 @@ func TestDNSSurvivesKills(t *testing.T) {
 			s.start(t)
 		}
 		require.NotEmpty(t, acknowledged, name)
-		await(t, killPatience, "all changes to be pushed", func(context.Context) error { return s.waiting(t) })
+		await(t, patience, "all changes to be pushed", func(context.Context) error { return s.waiting(t) })
 		var stored []string
 		for _, r := range s.list(t) {
 			if r.Type != "SOA" {

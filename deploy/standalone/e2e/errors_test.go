@@ -5,19 +5,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// seconds is what "within seconds" means here, on a busy machine.
-const seconds = 20 * time.Second
 
 // awaitTrouble waits until a job is being retried and its events name the cause.
 func (c *operator) awaitTrouble(t testing.TB, job string, cause ...string) detail {
 	t.Helper()
 	var d detail
-	await(t, seconds, job+" to tell its trouble", func(context.Context) error {
+	await(t, patience, job+" to tell its trouble", func(context.Context) error {
 		d = c.detail(t, job)
 		if d.status() != "retrying" {
 			return fmt.Errorf("it is %s; events: %q", d.status(), d.messages())

@@ -122,7 +122,7 @@ func TestSubscribersCannotForgeEvents(t *testing.T) {
 		select {
 		case err := <-refused:
 			require.ErrorIs(t, err, nats.ErrPermissionViolation)
-		case <-time.After(seconds):
+		case <-time.After(patience):
 			require.FailNow(t, "nobody refused a publication", "on %s", subject)
 		}
 	}

@@ -144,7 +144,7 @@ func (f *factors) testForgottenPassword(t *testing.T) {
 func ended(t *testing.T, session *operator) {
 	t.Helper()
 	for _, path := range []string{"/v2/user/current_user", "/v2/nodes"} {
-		await(t, time.Second, "the end of a session at "+path, func(context.Context) error {
+		await(t, patience, "the end of a session at "+path, func(context.Context) error {
 			if got := session.do(t, apitest.HTTP{Method: "GET", Path: path}); got.Status != http.StatusUnauthorized {
 				return fmt.Errorf("%d %s", got.Status, got.Body)
 			}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/metadata"
@@ -73,7 +72,7 @@ func TestGrantsReachASecondGateway(t *testing.T) {
 	}
 	within := func(status int, effective bool) {
 		t.Helper()
-		await(t, time.Second, "the change", func(ctx context.Context) error {
+		await(t, patience, "the change", func(ctx context.Context) error {
 			grants := ask("/applications/7/authorization/users/")
 			rights := ask(fmt.Sprintf("/users/%d/effective-perms/?resource_type=application&resource_id=7", user))
 			if grants.Status != status || holds(ctx) != effective || rights.Status != http.StatusOK {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +30,7 @@ func TestRevocationReachesOtherServices(t *testing.T) {
 	o.ok(t, apitest.HTTP{Method: "POST", Path: "/v2/user/update", JSON: object{"username": "leaver", "tenant": "leaving", "role": "nothing"}}, &done)
 	refused := func(call apitest.HTTP, status int) {
 		t.Helper()
-		await(t, time.Second, "a refusal", func(context.Context) error {
+		await(t, patience, "a refusal", func(context.Context) error {
 			if got := o.do(t, call); got.Status != status {
 				return fmt.Errorf("%d %s", got.Status, got.Body)
 			}
