@@ -76,13 +76,14 @@ func forgetful(t *testing.T, server mysql.Config, word string) mysql.Config {
 func TestForgottenConnections(t *testing.T) {
 	t.Parallel()
 	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
-	p.source.Exec(t, "CREATE DATABASE forgotten", "CREATE TABLE forgotten.t (id INT PRIMARY KEY)", "INSERT INTO forgotten.t VALUES (1)")
+	p.source.Exec(t, "CREATE DATABASE forgotten", "CREATE TABLE forgotten.t (id INT PRIMARY KEY, v VARCHAR(20))",
+		"INSERT INTO forgotten.t VALUES (1, 'a row of the copy')")
 	for name, test := range map[string]struct {
 		adjust func(*testing.T, *engine.Job)
 		want   string
 	}{
 		"of the target, at the beginning": {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "opsdeck.replication_ddl") }, "target"},
-		"of the target, in the copy":      {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "INTO TABLE `forgotten_") }, "target"},
+		"of the target, in the copy":      {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "a row of the copy") }, "target"},
 		"of the source, at the beginning": {func(t *testing.T, j *engine.Job) { j.Source = forgetful(t, j.Source, "binlog_format") }, "source"},
 		"of the source, in the copy":      {func(t *testing.T, j *engine.Job) { j.Source = forgetful(t, j.Source, "FROM `forgotten`") }, "source"},
 	} {
