@@ -118,7 +118,7 @@ func TestDeletedWhileCopying(t *testing.T) {
 	o, p, schema := sharedOpsdeck(t), sharedPair(t), newSchema()
 	p.source.load(t, schema, bigRows)
 	user := "d" + schema
-	job := with(p.job("halved-"+schema, schema), "chunk_size", 10)
+	job := paced(with(p.job("halved-"+schema, schema), "chunk_size", 10))
 	for _, side := range []struct {
 		task   string
 		server *database
@@ -230,7 +230,7 @@ func TestRenamedWhileCopying(t *testing.T) {
 	t.Parallel()
 	o, p, schema := sharedOpsdeck(t), sharedPair(t), newSchema()
 	p.source.load(t, schema, bigRows)
-	job := o.create(t, with(p.job("moving-"+schema, schema), "chunk_size", chunk))
+	job := o.create(t, paced(with(p.job("moving-"+schema, schema), "chunk_size", chunk)))
 	await(t, patience, "a part of the copy", func(ctx context.Context) error {
 		n, err := p.target.number(ctx, rows(schema))
 		if err == nil && n < 1000 {

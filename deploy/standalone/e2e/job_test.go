@@ -43,6 +43,12 @@ func with(job object, name string, value any) object {
 	return job
 }
 
+// paced has a job copy so slowly that there is time to come between.
+func paced(job object) object {
+	job["dest_task"].(object)["max_rows_per_second"] = 4000
+	return job
+}
+
 // create creates a migration job and returns its full id.
 func (c *operator) create(t testing.TB, job object) string {
 	t.Helper()

@@ -126,7 +126,7 @@ func (b battlefield) duringCopy(t *testing.T, random *rand.Rand) {
 	b.p.source.load(t, schema, bigRows)
 	w := startWriter(t, b.p.source, schema, random.Uint64())
 	moment := int64(bigRows * (15 + random.IntN(45)) / 100)
-	job := b.o.create(t, with(b.p.job("copy-"+schema, schema), "chunk_size", chunk))
+	job := b.o.create(t, paced(with(b.p.job("copy-"+schema, schema), "chunk_size", chunk)))
 	await(t, patience, fmt.Sprintf("%d rows to be copied", moment), func(ctx context.Context) error {
 		n, err := b.p.target.number(ctx, rows(schema))
 		if err == nil && n < moment {
