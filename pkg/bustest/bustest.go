@@ -14,7 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/pkg/bus/server"
 )
 
-const stopWait = 10 * time.Second
+const stopWait = time.Minute
 
 // Server runs a server without a listener until the test ends.
 func Server(t testing.TB) *server.Server {

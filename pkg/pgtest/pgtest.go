@@ -27,7 +27,7 @@ import (
 // rolePassword is no secret: the cluster listens on a private socket and lives as long as the test binary.
 const (
 	rolePassword = "pgtest"
-	wait         = 60 * time.Second
+	wait         = 5 * time.Minute
 )
 
 // Main runs a package's tests, stops the cluster they used, and fails when a goroutine is left. Use it in TestMain:

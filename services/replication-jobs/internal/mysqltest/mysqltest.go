@@ -13,7 +13,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/mariadb"
 )
 
-const startTimeout = time.Minute
+const startTimeout = 5 * time.Minute
 
 // Server is a private server that ends with the test.
 type Server struct {
