@@ -154,6 +154,7 @@ func Process(ctx context.Context, cfg ProcessConfig, name string, body func(ctx 
 	if err != nil {
 		return err
 	}
+	spare()
 	defer func() { _ = rt.Log.Sync() }() // standard error cannot be synced on every system
 	flush, err := startTraces(ctx, name)
 	if err != nil {

@@ -63,10 +63,10 @@ func (r Request) Decode(data []byte, m protoreflect.Message) (*Sent, error) {
 	d := r.decoder(data)
 	d.sent.root, d.mask = m.Descriptor().FullName(), Mask(m.Descriptor())
 	t := d.next()
-	if t != json.Delim('{') {
+	if t.kind != '{' {
 		return nil, fault.Invalid(Body, "must be a JSON object, got %s", describe(t))
 	}
-	if err := d.message(m, ""); err != nil {
+	if err := d.message(m); err != nil {
 		return nil, err
 	}
 	return d.sent, nil
@@ -80,13 +80,14 @@ func (r Request) DecodeList(data []byte, m protoreflect.Message, field protorefl
 	d := r.decoder(data)
 	list := m.Mutable(field).List()
 	switch t := d.next(); {
-	case t == json.Delim('['):
-		if err := d.list(list, field, ""); err != nil {
+	case t.kind == '[':
+		if err := d.list(list, field); err != nil {
 			return err
 		}
-	case t == json.Delim('{') && r.Single:
+	case t.kind == '{' && r.Single:
 		element := list.NewElement()
-		if err := d.message(element.Message(), index("", 0)); err != nil {
+		d.here.element(0)
+		if err := d.message(element.Message()); err != nil {
 			return err
 		}
 		list.Append(element)

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -20,20 +19,18 @@ func find(fields protoreflect.FieldDescriptors, name string) protoreflect.FieldD
 }
 
 // describe names a value that stands where another was wanted. It does not repeat texts: they may be secrets.
-func describe(t json.Token) string {
-	switch t := t.(type) {
-	case nil:
+func describe(t token) string {
+	switch t.kind {
+	case nullKind:
 		return "null"
-	case bool:
+	case trueKind, falseKind:
 		return "a boolean"
-	case string:
+	case textKind:
 		return "text"
-	case json.Number:
-		return "the number " + clip(t.String())
-	case json.Delim:
-		if t == '[' {
-			return "an array"
-		}
+	case numberKind:
+		return "the number " + clip(t.text)
+	case '[':
+		return "an array"
 	}
 	return "an object"
 }

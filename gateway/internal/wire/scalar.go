@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"math"
 	"net/url"
 	"slices"
@@ -35,8 +34,9 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 			return fault.Invalid(name, "is given twice%s", otherwise(field, name))
 		}
 		seen[field.Number()] = true
+		at := path{{name, none}}
 		if field.IsList() {
-			if err := parseList(m.Mutable(field).List(), values[name], field, name); err != nil {
+			if err := parseList(m.Mutable(field).List(), values[name], field, at); err != nil {
 				return err
 			}
 			continue
@@ -45,12 +45,12 @@ func (r Request) DecodeValues(values url.Values, kind string, m protoreflect.Mes
 			return fault.Invalid(name, "is given %d times", len(values[name]))
 		}
 		if IsTime(field) {
-			if err := parseSpecial(values[name][0], m.Mutable(field).Message(), name); err != nil {
+			if err := parseSpecial(token{textKind, values[name][0]}, m.Mutable(field).Message(), at); err != nil {
 				return err
 			}
 			continue
 		}
-		v, err := parseText(values[name][0], field, name)
+		v, err := parseText(values[name][0], field, at)
 		if err != nil {
 			return err
 		}
@@ -64,116 +64,116 @@ func IsTime(field protoreflect.FieldDescriptor) bool {
 	return field.Message() != nil && field.Message().FullName() == timestampName && !field.IsList()
 }
 
-func parseList(list protoreflect.List, texts []string, field protoreflect.FieldDescriptor, name string) error {
+func parseList(list protoreflect.List, texts []string, field protoreflect.FieldDescriptor, at path) error {
 	for i, text := range texts {
-		v, err := parseText(text, field, index(name, i))
+		at.element(i)
+		v, err := parseText(text, field, at)
 		if err != nil {
 			return err
 		}
 		list.Append(v)
+		at.back()
 	}
 	return nil
 }
 
 // parseText reads a scalar that came as text: from a query, a form or as the key of a map.
-func parseText(text string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+func parseText(text string, field protoreflect.FieldDescriptor, at path) (protoreflect.Value, error) {
 	switch field.Kind() {
 	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
-		return scalar(text, field, at)
+		return textual(text, field, at)
 	case protoreflect.BoolKind:
 		switch text {
 		case "true", "false":
 			return protoreflect.ValueOfBool(text == "true"), nil
 		}
-		return protoreflect.Value{}, fault.Invalid(at, "must be true or false, got %q", clip(text))
+		return protoreflect.Value{}, fault.Invalid(at.String(), "must be true or false, got %q", clip(text))
 	}
-	return number(text, strconv.Quote(clip(text)), field, at)
+	v, ok := number(text, field)
+	if !ok {
+		return v, fault.Invalid(at.String(), "must be %s, got %q", numberName(field), clip(text))
+	}
+	return v, nil
 }
 
 // scalar reads a scalar from its JSON token. The values of texts are not repeated in errors: they may be secrets.
-func scalar(t json.Token, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+func scalar(t token, field protoreflect.FieldDescriptor, at path) (protoreflect.Value, error) {
 	switch field.Kind() {
 	case protoreflect.BoolKind:
-		if b, ok := t.(bool); ok {
-			return protoreflect.ValueOfBool(b), nil
+		if t.kind == trueKind || t.kind == falseKind {
+			return protoreflect.ValueOfBool(t.kind == trueKind), nil
 		}
-		return protoreflect.Value{}, fault.Invalid(at, "must be true or false, got %s", describe(t))
+		return protoreflect.Value{}, fault.Invalid(at.String(), "must be true or false, got %s", describe(t))
 	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind:
-		text, ok := t.(string)
-		if !ok {
-			return protoreflect.Value{}, fault.Invalid(at, "must be text, got %s", describe(t))
+		if t.kind != textKind {
+			return protoreflect.Value{}, fault.Invalid(at.String(), "must be text, got %s", describe(t))
 		}
-		return textual(text, field, at)
+		return textual(t.text, field, at)
 	}
-	if n, ok := t.(json.Number); ok {
-		return number(n.String(), clip(n.String()), field, at)
+	if v, ok := number(t.text, field); ok && t.kind == numberKind {
+		return v, nil
 	}
 	got := describe(t)
-	if text, ok := t.(string); ok {
-		got = strconv.Quote(clip(text))
+	switch t.kind {
+	case numberKind:
+		got = clip(t.text)
+	case textKind:
+		got = strconv.Quote(clip(t.text))
 	}
-	return protoreflect.Value{}, fault.Invalid(at, "must be %s, got %s", numberName(field), got)
+	return protoreflect.Value{}, fault.Invalid(at.String(), "must be %s, got %s", numberName(field), got)
 }
 
-func textual(text string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
+func textual(text string, field protoreflect.FieldDescriptor, at path) (protoreflect.Value, error) {
 	switch field.Kind() {
 	case protoreflect.BytesKind:
 		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return protoreflect.Value{}, fault.Invalid(at, "must be base64")
+			return protoreflect.Value{}, fault.Invalid(at.String(), "must be base64")
 		}
 		return protoreflect.ValueOfBytes(b), nil
 	case protoreflect.EnumKind:
 		value := field.Enum().Values().ByName(protoreflect.Name(text))
 		if value == nil {
-			return protoreflect.Value{}, fault.Invalid(at, "must be one of the documented words, got %q", clip(text))
+			return protoreflect.Value{}, fault.Invalid(at.String(), "must be one of the documented words, got %q", clip(text))
 		}
 		return protoreflect.ValueOfEnum(value.Number()), nil
 	}
 	if !utf8.ValidString(text) {
-		return protoreflect.Value{}, fault.Invalid(at, "is not UTF-8")
+		return protoreflect.Value{}, fault.Invalid(at.String(), "is not UTF-8")
 	}
 	if strings.ContainsRune(text, 0) {
-		return protoreflect.Value{}, fault.Invalid(at, "must not contain the character U+0000")
+		return protoreflect.Value{}, fault.Invalid(at.String(), "must not contain the character U+0000")
 	}
 	return protoreflect.ValueOfString(text), nil
 }
 
-// number reads a number; shown is how errors print it.
-func number(text, shown string, field protoreflect.FieldDescriptor, at string) (protoreflect.Value, error) {
-	wrong := fault.Invalid(at, "must be %s, got %s", numberName(field), shown)
+// number reads a number; ok is false when it is none that the field can hold.
+func number(text string, field protoreflect.FieldDescriptor) (v protoreflect.Value, ok bool) {
 	if strings.HasPrefix(text, "+") {
-		return protoreflect.Value{}, wrong
+		return v, false
 	}
 	switch field.Kind() {
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) || strings.ContainsAny(text, "xX_") {
-			return protoreflect.Value{}, wrong
+			return v, false
 		}
 		if field.Kind() == protoreflect.FloatKind {
-			return protoreflect.ValueOfFloat32(float32(f)), nil
+			return protoreflect.ValueOfFloat32(float32(f)), true
 		}
-		return protoreflect.ValueOfFloat64(f), nil
+		return protoreflect.ValueOfFloat64(f), true
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		n, err := strconv.ParseUint(text, 10, 32)
-		return orWrong(protoreflect.ValueOfUint32(uint32(n)), err, wrong)
+		return protoreflect.ValueOfUint32(uint32(n)), err == nil
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		n, err := strconv.ParseUint(text, 10, 64)
-		return orWrong(protoreflect.ValueOfUint64(n), err, wrong)
+		return protoreflect.ValueOfUint64(n), err == nil
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		n, err := strconv.ParseInt(text, 10, 32)
-		return orWrong(protoreflect.ValueOfInt32(int32(n)), err, wrong)
+		return protoreflect.ValueOfInt32(int32(n)), err == nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	return orWrong(protoreflect.ValueOfInt64(n), err, wrong)
-}
-
-func orWrong(v protoreflect.Value, err error, wrong *fault.Fault) (protoreflect.Value, error) {
-	if err != nil {
-		return protoreflect.Value{}, wrong
-	}
-	return v, nil
+	return protoreflect.ValueOfInt64(n), err == nil
 }
 
 func numberName(field protoreflect.FieldDescriptor) string {
@@ -191,22 +191,21 @@ func numberName(field protoreflect.FieldDescriptor) string {
 }
 
 // parseSpecial reads a Timestamp from RFC 3339 and a Duration from seconds with an s behind them.
-func parseSpecial(t json.Token, m protoreflect.Message, at string) error {
-	text, ok := t.(string)
-	if !ok {
-		return fault.Invalid(at, "must be text, got %s", describe(t))
+func parseSpecial(t token, m protoreflect.Message, at path) error {
+	if t.kind != textKind {
+		return fault.Invalid(at.String(), "must be text, got %s", describe(t))
 	}
 	var seconds, nanos int64
 	if m.Descriptor().FullName() == timestampName {
-		when, err := time.Parse(time.RFC3339, text)
+		when, err := time.Parse(time.RFC3339, t.text)
 		if err != nil {
-			return fault.Invalid(at, "must be a time like 2006-01-02T15:04:05Z")
+			return fault.Invalid(at.String(), "must be a time like 2006-01-02T15:04:05Z")
 		}
 		seconds, nanos = when.Unix(), int64(when.Nanosecond())
 	} else {
-		length, err := time.ParseDuration(text)
-		if err != nil || !strings.HasSuffix(text, "s") {
-			return fault.Invalid(at, "must be a time span like 1.5s")
+		length, err := time.ParseDuration(t.text)
+		if err != nil || !strings.HasSuffix(t.text, "s") {
+			return fault.Invalid(at.String(), "must be a time span like 1.5s")
 		}
 		seconds, nanos = int64(length/time.Second), int64(length%time.Second)
 	}

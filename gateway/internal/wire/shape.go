@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"slices"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,27 +18,29 @@ type Shape struct {
 	Fixed map[protoreflect.FullName]map[string][]string
 }
 
-// shaped reads a member that only the other shape has; ok is false when it is none.
-func (d *decoder) shaped(m protoreflect.Message, name, path string, seen []spelling) (ok bool, err error) {
-	message, at := m.Descriptor().FullName(), join(path, name)
+// shaped reads a member, behind its name, that only the other shape has. Any other is refused.
+func (d *decoder) shaped(m protoreflect.Message, seen []spelling) error {
+	message, name := m.Descriptor().FullName(), d.here.last()
 	if slices.Contains(d.request.Shape.Inline[message], name) {
-		switch t := d.next(); t {
-		case nil:
-			return true, nil
-		case json.Delim('{'):
-			return true, d.members(m, at, seen)
+		switch t := d.next(); t.kind {
+		case nullKind:
+			return nil
+		case '{':
+			return d.members(m, seen)
 		default:
-			return true, fault.Invalid(at, "must be an object, got %s", describe(t))
+			return fault.Invalid(d.here.String(), "must be an object, got %s", describe(t))
 		}
 	}
 	allowed, ok := d.request.Shape.Fixed[message][name]
 	if !ok {
-		return false, nil
+		d.here.back()
+		d.here.member(clip(name))
+		return fault.Invalid(d.here.String(), "there is no such field")
 	}
 	if text := d.raw(); text != "null" && !slices.Contains(allowed, text) {
-		return true, fault.Invalid(at, "can only be %s here: leave it out", list(allowed))
+		return fault.Invalid(d.here.String(), "can only be %s here: leave it out", list(allowed))
 	}
-	return true, nil
+	return nil
 }
 
 // list prints JSON values for a person.

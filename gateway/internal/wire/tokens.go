@@ -1,14 +1,32 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
+	"strings"
+)
+
+// token is a piece of JSON that means something.
+type token struct {
+	kind kind
+	text string // of texts and numbers
+}
+
+// kind is what a token is: the byte that it starts with, 0 for all numbers.
+type kind byte
+
+// The kinds other than brackets.
+const (
+	textKind   kind = '"'
+	numberKind kind = '0'
+	nullKind   kind = 'n'
+	trueKind   kind = 't'
+	falseKind  kind = 'f'
 )
 
 // tokens walks the tokens of JSON whose syntax is known to be right. The decoder of encoding/json would check it again with every token, which takes
-// most of the time that reading a large body takes.
+// most of the time that reading a large body takes. Texts are parts of the data.
 type tokens struct {
-	data []byte
+	data string
 	at   int
 }
 
@@ -18,30 +36,27 @@ func (t *tokens) more() bool {
 	return t.data[t.at] != ']' && t.data[t.at] != '}'
 }
 
-// next returns the next token as encoding/json does, numbers as json.Number.
-func (t *tokens) next() json.Token {
+// next returns the next token.
+func (t *tokens) next() token {
 	t.pass()
 	switch c := t.data[t.at]; c {
 	case '{', '}', '[', ']':
 		t.at++
-		return json.Delim(c)
+		return token{kind: kind(c)}
 	case '"':
-		return t.text()
-	case 'n':
+		return token{textKind, t.quoted()}
+	case 'n', 't':
 		t.at += len("null")
-		return nil
-	case 't':
-		t.at += len("true")
-		return true
+		return token{kind: kind(c)}
 	case 'f':
 		t.at += len("false")
-		return false
+		return token{kind: falseKind}
 	}
 	start := t.at
-	for t.at < len(t.data) && bytes.IndexByte([]byte(",]} \t\r\n"), t.data[t.at]) < 0 {
+	for t.at < len(t.data) && strings.IndexByte(",]} \t\r\n", t.data[t.at]) < 0 {
 		t.at++
 	}
-	return json.Number(t.data[start:t.at])
+	return token{numberKind, t.data[start:t.at]}
 }
 
 // raw returns the next value as it is written.
@@ -49,14 +64,14 @@ func (t *tokens) raw() string {
 	t.pass()
 	start := t.at
 	for depth := 0; ; {
-		switch t.next() {
-		case json.Delim('{'), json.Delim('['):
+		switch t.next().kind {
+		case '{', '[':
 			depth++
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			depth--
 		}
 		if depth == 0 {
-			return string(t.data[start:t.at])
+			return t.data[start:t.at]
 		}
 	}
 }
@@ -73,13 +88,13 @@ func (t *tokens) pass() {
 	}
 }
 
-// text reads a string at its opening quote.
-func (t *tokens) text() string {
+// quoted reads a text at its opening quote.
+func (t *tokens) quoted() string {
 	start := t.at + 1
-	end := start + bytes.IndexByte(t.data[start:], '"')
-	if bytes.IndexByte(t.data[start:end], '\\') < 0 {
+	end := start + strings.IndexByte(t.data[start:], '"')
+	if strings.IndexByte(t.data[start:end], '\\') < 0 {
 		t.at = end + 1
-		return string(t.data[start:end])
+		return t.data[start:end]
 	}
 	for end = start; t.data[end] != '"'; end++ {
 		if t.data[end] == '\\' {
@@ -87,9 +102,9 @@ func (t *tokens) text() string {
 		}
 	}
 	t.at = end + 1
-	var text string
-	if err := json.Unmarshal(t.data[start-1:t.at], &text); err != nil {
+	var plain string
+	if err := json.Unmarshal([]byte(t.data[start-1:t.at]), &plain); err != nil {
 		panic("wire: checked JSON cannot be read: " + err.Error())
 	}
-	return text
+	return plain
 }

@@ -114,8 +114,11 @@ func undo(ctx context.Context, parts [][]rrset.Change, apply func(context.Contex
 // Split cuts changes into parts of at most limit, by a measure of each, in the order of their names. All changes of one name are in the same part, which
 // alone may exceed the limit. The same changes are always cut in the same way.
 func Split(changes []rrset.Change, measure func(rrset.Change) int, limit int) [][]rrset.Change {
-	sorted := slices.Clone(changes)
-	slices.SortStableFunc(sorted, func(a, b rrset.Change) int { return a.Key().Compare(b.Key()) })
+	sorted, order := changes, func(a, b rrset.Change) int { return a.Key().Compare(b.Key()) }
+	if !slices.IsSortedFunc(changes, order) {
+		sorted = slices.Clone(changes)
+		slices.SortStableFunc(sorted, order)
+	}
 	var parts [][]rrset.Change
 	start, name, part := 0, 0, 0 // where the part and the name start; measure of the part
 	inName := 0                  // measure of the name's changes so far

@@ -2,6 +2,9 @@ package push
 
 import (
 	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/nameserver"
 	"github.com/opsdeck/opsdeck/services/dns/internal/rrset"
@@ -69,22 +72,28 @@ func verify(ctx context.Context, driver nameserver.Driver, c zone.Change) ([]zon
 
 // differing returns those of the changed sets that the server does not serve as they should be, of those that it is asked about.
 func differing(ctx context.Context, driver nameserver.Driver, name string, changes []rrset.Change) ([]zone.Drifted, error) {
-	some := spread(changes, read)
-	if confirmer, ok := driver.(nameserver.Confirmer); ok && len(changes) > read {
-		holds, err := confirmer.Holds(ctx, name, spread(changes, confirmed))
-		if err != nil {
-			return nil, err
-		}
-		if holds {
-			some = spread(changes, sampled)
-		}
+	confirmer, ok := driver.(nameserver.Confirmer)
+	if !ok || len(changes) <= read {
+		return compare(ctx, driver, name, spread(changes, read))
 	}
-	wanted := map[rrset.Key]*rrset.Set{}
-	var keys []rrset.Key
-	for _, c := range some {
-		key := c.Key()
-		keys = append(keys, key)
-		wanted[key] = c.After
+	var holds bool
+	var beside errgroup.Group
+	beside.Go(func() (err error) {
+		holds, err = confirmer.Holds(ctx, name, spread(changes, confirmed))
+		return err
+	})
+	different, err := compare(ctx, driver, name, spread(changes, sampled))
+	if err := errors.Join(err, beside.Wait()); err != nil || holds {
+		return different, err
+	}
+	return compare(ctx, driver, name, spread(changes, read))
+}
+
+// compare reads sets, and returns those that are not as they should be.
+func compare(ctx context.Context, driver nameserver.Driver, name string, changes []rrset.Change) ([]zone.Drifted, error) {
+	keys := make([]rrset.Key, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key()
 	}
 	found, err := driver.Sets(ctx, name, keys)
 	if err != nil {
@@ -95,9 +104,9 @@ func differing(ctx context.Context, driver nameserver.Driver, name string, chang
 		served[found[i].Key] = &found[i]
 	}
 	var different []zone.Drifted
-	for _, key := range keys {
-		if !wanted[key].Live().Equal(served[key]) {
-			different = append(different, zone.Drifted{Key: key, Wanted: wanted[key], Found: served[key]})
+	for i, c := range changes {
+		if !c.After.Live().Equal(served[keys[i]]) {
+			different = append(different, zone.Drifted{Key: keys[i], Wanted: c.After, Found: served[keys[i]]})
 		}
 	}
 	return different, nil

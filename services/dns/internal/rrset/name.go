@@ -47,7 +47,8 @@ func ParseName(name string) (string, error) {
 
 // InZone reports whether a canonical name is the zone's or lies below it.
 func InZone(name, zone string) bool {
-	return name == zone || strings.HasSuffix(name, "."+zone)
+	above := len(name) - len(zone)
+	return name == zone || above > 0 && name[above-1] == '.' && name[above:] == zone
 }
 
 // ReverseName returns the owner name of the PTR for an address, the value of an A or AAAA record; "" for anything else.
@@ -84,10 +85,12 @@ func parseName(text string) (string, *Problem) {
 	if len(name) > maxName {
 		return "", broken(RuleName, "the name has %d characters in DNS, more than %d", "名称在 DNS 中长 %d 个字符，超过 %d", len(name), maxName)
 	}
-	for i, label := range strings.Split(name, ".") {
-		if problem := checkLabel(label, i == 0); problem != nil {
+	first := true
+	for label := range strings.SplitSeq(name, ".") {
+		if problem := checkLabel(label, first); problem != nil {
 			return "", problem
 		}
+		first = false
 	}
 	return name + ".", nil
 }

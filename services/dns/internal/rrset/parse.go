@@ -79,6 +79,9 @@ func checkText(text string) *Problem {
 	if len(text) > MaxValue {
 		return broken(RuleTooLong, "the text has %d bytes, more than %d", "文本长 %d 字节，超过 %d", len(text), MaxValue)
 	}
+	if plain(text) {
+		return nil
+	}
 	if !utf8.ValidString(text) {
 		return broken(RuleUnknownBytes, "the text is not UTF-8", "文本不是 UTF-8 编码")
 	}
@@ -86,6 +89,16 @@ func checkText(text string) *Problem {
 		return broken(RuleUnknownBytes, "the text has a line end or control character at byte %d", "文本在第 %d 字节处含有换行或控制字符", i+1)
 	}
 	return nil
+}
+
+// plain reports whether all of a text is printable ASCII, as most texts are.
+func plain(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func unprintable(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }

@@ -66,9 +66,9 @@ type Change struct {
 func (c *Change) encode() {
 	var sets, undo []byte
 	var group errgroup.Group
-	group.Go(func() (err error) {
-		sets, err = encodeChanges(c.Sets)
-		return err
+	group.Go(func() error {
+		sets = encodeChanges(c.Sets)
+		return nil
 	})
 	group.Go(func() (err error) {
 		undo, err = json.Marshal(c.undo)

@@ -28,6 +28,9 @@ type Edit struct {
 
 // Load reads the records that stand at canonical names.
 func (e *Edit) Load(ctx context.Context, names ...string) error {
+	if len(e.now) == 0 && len(e.loaded) == 0 { // what stands at many names has its place at once
+		e.now, e.loaded = make(map[rrset.Key][]Row, len(names)), make(map[string]bool, len(names))
+	}
 	var missing []string
 	for _, name := range names {
 		if !e.loaded[name] {
@@ -231,7 +234,7 @@ func (d delta) empty() bool { return len(d.added)+len(d.changed)+len(d.removed) 
 
 // touched returns the names at which something changes.
 func (d delta) touched(before map[int64]Row) map[string]bool {
-	names := map[string]bool{}
+	names := make(map[string]bool, len(d.added)+len(d.removed)+2*len(d.changed))
 	for _, r := range d.added {
 		names[r.Name] = true
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	eventv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/event/v1"
 
 	"github.com/opsdeck/opsdeck/services/dns/internal/audit"
@@ -17,8 +19,9 @@ const (
 	shownSets = 100
 	// singleOperations is up to how many records a change did the same to have operations of their own in the audit.
 	singleOperations = 100
-	// longDetail is how many bytes of records others are put into one operation, below the most that one keeps.
-	longDetail = 1900
+	// longDetail is how many bytes of records others are put into one operation: below the most that one keeps, and so few that PostgreSQL does not try to
+	// compress the row, which takes longer than to store it.
+	longDetail = 1800
 )
 
 // Result is an edit that was written.
@@ -37,10 +40,16 @@ func (e *Edit) Finish(ctx context.Context) (Result, error) {
 		return Result{}, nil
 	}
 	touched := d.touched(e.before)
-	numbered := make(chan error, 1)
-	go func() { numbered <- d.number(ctx, e.tx.Tx) }() // of many records the database has as much to do as the rules
-	found, changes := e.together(touched), e.Changes()
-	if err := <-numbered; err != nil {
+	var changes []rrset.Change
+	var beside errgroup.Group // of many records, the rules have no more to do than this
+	beside.Go(func() error { return d.number(ctx, e.tx.Tx) })
+	e.keys() // once, for both that follow
+	beside.Go(func() error {
+		changes = e.Changes()
+		return nil
+	})
+	found := e.together(touched)
+	if err := beside.Wait(); err != nil {
 		return Result{}, err
 	}
 	if err := e.check(ctx, touched, found); err != nil {

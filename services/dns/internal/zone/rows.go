@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -202,37 +201,6 @@ func update(ctx context.Context, tx pgx.Tx, domain int64, rows []Row) error {
 			AS n (id, name, type, value, ttl, disabled, ptr_of)
 		WHERE r.domain_id = $1 AND r.id = n.id`, domain, ids, names, types, values, ttls, disabled, follows)
 	return pg.Fault(err, "RECORD_EXISTS", "store changed records")
-}
-
-func (d *delta) insert(ctx context.Context, tx pgx.Tx, domain int64) error {
-	if len(d.added) == 0 {
-		return nil
-	}
-	if err := d.number(ctx, tx); err != nil {
-		return err
-	}
-	sorted := make([]*Row, len(d.added)) // in the order of the index of names, its pages are filled one after the other
-	for i := range d.added {
-		sorted[i] = &d.added[i]
-	}
-	slices.SortFunc(sorted, func(a, b *Row) int { return compareBackward(a.Name, b.Name) })
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"dns", "records"},
-		[]string{"id", "domain_id", "name", "type", "value", "ttl", "disabled", "creator", "created_at", "ptr_of"},
-		pgx.CopyFromSlice(len(sorted), func(i int) ([]any, error) {
-			r := sorted[i]
-			return []any{r.ID, domain, r.Name, r.Type, r.Value, r.TTL, r.Disabled, r.Creator, r.CreatedAt, r.PTROf}, nil
-		}))
-	return pg.Fault(err, "RECORD_EXISTS", "store new records")
-}
-
-// compareBackward compares names read from the end.
-func compareBackward(a, b string) int {
-	for i := 1; i <= min(len(a), len(b)); i++ {
-		if c := cmp.Compare(a[len(a)-i], b[len(b)-i]); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(len(a), len(b))
 }
 
 // number gives new rows their ids, which COPY would not tell.

@@ -24,6 +24,10 @@ type after struct {
 func (e *Edit) leave(c *Change, d *delta) {
 	c.rows = d
 	c.undo.After = after{Creator: e.tx.By.User, IDs: make([]int64, 0, len(d.added)+len(d.changed))}
+	numbers := make([]int64, e.added+1) // of new rows, by their order
+	for _, r := range d.added {
+		numbers[r.order] = r.ID
+	}
 	for _, set := range c.Sets {
 		rows := e.now[set.Key()]
 		if len(rows) > 1 { // as few sets have
@@ -31,11 +35,7 @@ func (e *Edit) leave(c *Change, d *delta) {
 			slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.Value, b.Value) }) // as in the image
 		}
 		for _, r := range rows {
-			if r.ID == 0 {
-				i, _ := slices.BinarySearchFunc(d.added, r.order, func(r Row, order int) int { return cmp.Compare(r.order, order) })
-				r.ID = d.added[i].ID
-			}
-			c.undo.After.IDs = append(c.undo.After.IDs, r.ID)
+			c.undo.After.IDs = append(c.undo.After.IDs, cmp.Or(r.ID, numbers[r.order]))
 		}
 	}
 }
