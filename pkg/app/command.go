@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -43,11 +44,23 @@ func Misused(format string, args ...any) error {
 // Group returns a command that is several.
 func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs, // without a rule a misspelt command would be an argument
+		Use: name, Short: short, Args: known, SuggestionsMinimumDistance: 2,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	g.AddCommand(commands...)
 	return g
+}
+
+// known refuses the arguments of a group: each is a misspelt command.
+func known(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	meant := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		meant = ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), meant)
 }
 
 // Main runs the command that the arguments name, "serve" if they name none, and exits: 0 when it went well, 2 when the command line is
