@@ -11,11 +11,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/command"
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/datadir"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/pkg/pg/cluster"
 	"github.com/opsdeck/opsdeck/services/auth"
 )
+
+// ClientCommands are what an operator works with a running opsdeck with.
+func ClientCommands() []*cobra.Command { return command.Commands() }
 
 // AuthCommands are what an operator can do to the accounts in a data directory, whether a standalone runs on it or not.
 func AuthCommands() []*cobra.Command {

@@ -1,4 +1,4 @@
-// Command opsdeck is all of opsdeck in one program.
+// Command opsdeck is all of opsdeck in one program, and what an operator works with at the terminal.
 package main
 
 import (
@@ -11,13 +11,11 @@ import (
 )
 
 func main() {
-	app.Main("opsdeck", "the operations platform in one process",
-		serve(), demo(),
+	commands := []*cobra.Command{
+		serve(), demo(), reference(),
 		app.Group("auth", "Bring accounts back when nobody can sign in", standalone.AuthCommands()...),
-		&cobra.Command{Use: "config", Short: "Print the configuration reference", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			return standalone.WriteReference(c.OutOrStdout())
-		}},
-	)
+	}
+	app.Main("opsdeck", "the operations platform: run it in one process, and work with one that runs", append(commands, standalone.ClientCommands()...)...)
 }
 
 func serve() *cobra.Command {
@@ -39,4 +37,10 @@ func demo() *cobra.Command {
 	addr := c.Flags().String("addr", "127.0.0.1:8190", "address to serve the demo's API at")
 	c.RunE = func(c *cobra.Command, _ []string) error { return standalone.Demo(c.Context(), os.Stdout, *addr) }
 	return c
+}
+
+func reference() *cobra.Command {
+	return &cobra.Command{Use: "config", Short: "Print the configuration reference", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return standalone.WriteReference(c.OutOrStdout())
+	}}
 }
