@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/opsdeck/opsdeck/pkg/app"
+
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/terminal"
 )
 
 const (
@@ -43,8 +45,8 @@ func New(server *url.URL, token Token) *Client {
 
 // Refused is the error of a call that the server answered, and did not carry out.
 type Refused struct {
-	Status  int // of HTTP
-	Message string
+	Status  int    // of HTTP
+	Message string // in one line, fit for a terminal
 }
 
 // Error implements error.
@@ -128,7 +130,7 @@ func answer(server *url.URL, response *http.Response, text []byte) (json.RawMess
 	status := response.StatusCode
 	switch {
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
-		return nil, &Refused{status, fmt.Sprintf("%s sends callers on to %s: name that as the server", server, response.Header.Get("Location"))}
+		return nil, &Refused{status, fmt.Sprintf("%s sends callers on to %s: name that as the server", server, terminal.Text(response.Header.Get("Location")))}
 	case status >= http.StatusBadRequest:
 		var said struct {
 			Message string `json:"message"`
@@ -136,7 +138,7 @@ func answer(server *url.URL, response *http.Response, text []byte) (json.RawMess
 		if json.Unmarshal(text, &said) != nil || said.Message == "" {
 			said.Message = fmt.Sprintf("%s answers %s: is it an opsdeck?", server, response.Status)
 		}
-		return nil, &Refused{status, said.Message}
+		return nil, &Refused{status, terminal.Text(said.Message)}
 	case !json.Valid(text):
 		return nil, &Refused{status, fmt.Sprintf("%s answers something else than JSON: is it an opsdeck?", server)}
 	}

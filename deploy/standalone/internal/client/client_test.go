@@ -57,17 +57,18 @@ func TestAnswers(t *testing.T) {
 		body   string
 		err    string // "" for none
 	}{
-		"done":              {200, nil, `{"message": "ok"}`, ""},
-		"refused":           {409, nil, `{"message": "the job is finished"}`, "the job is finished"},
-		"not by opsdeck":    {502, nil, `<html>`, "answers 502 Bad Gateway: is it an opsdeck?"},
-		"done by another":   {200, nil, `<html>`, "something else than JSON"},
-		"sent on elsewhere": {307, http.Header{"Location": {"https://elsewhere"}}, ``, "sends callers on to https://elsewhere"},
+		"done":                   {200, nil, `{"message": "ok"}`, ""},
+		"refused":                {409, nil, `{"message": "the job is finished"}`, "the job is finished"},
+		"refused, with steering": {409, nil, `{"message": "\u001b[2Jgone\nfor good"}`, "\uFFFD[2Jgone for good"},
+		"not by opsdeck":         {502, nil, `<html>`, "answers 502 Bad Gateway: is it an opsdeck?"},
+		"done by another":        {200, nil, `<html>`, "something else than JSON"},
+		"sent on elsewhere":      {307, http.Header{"Location": {"https://elsewhere"}}, ``, "sends callers on to https://elsewhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			asked := make(chan string, 1)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				require.Equal(t, "Bearer t", r.Header.Get("Authorization"))
-				require.Equal(t, "/below/v2/nodes", r.URL.Path)
+				asked <- r.Header.Get("Authorization") + " " + r.URL.Path
 				for name, values := range tc.header {
 					w.Header()[name] = values
 				}
@@ -76,6 +77,7 @@ func TestAnswers(t *testing.T) {
 			}))
 			defer server.Close()
 			_, err := dial(t, server.URL+"/below").Get(t.Context(), "/v2/nodes", url.Values{})
+			require.Equal(t, "Bearer t /below/v2/nodes", <-asked)
 			if tc.err == "" {
 				require.NoError(t, err)
 				return

@@ -96,8 +96,8 @@ func TestFind(t *testing.T) {
 func TestList(t *testing.T) {
 	t.Parallel()
 	var s shelf
-	for i := range 1200 {
-		s = append(s, fmt.Sprintf("m%04d-migration", 1199-i))
+	for i := range 600 {
+		s = append(s, fmt.Sprintf("m%04d-migration", 599-i))
 	}
 	s = append(s, "s1-sync", "a-sync")
 	c := s.dial(t)
@@ -107,9 +107,9 @@ func TestList(t *testing.T) {
 		first, last string
 		more        bool
 	}{
-		{jobs.Filter{Limit: 5000}, 1202, "a-sync", "s1-sync", false},
-		{jobs.Filter{Limit: 1202}, 1202, "a-sync", "s1-sync", false},
-		{jobs.Filter{Limit: 1201}, 1201, "a-sync", "m1199-migration", true},
+		{jobs.Filter{Limit: 5000}, 602, "a-sync", "s1-sync", false},
+		{jobs.Filter{Limit: 602}, 602, "a-sync", "s1-sync", false},
+		{jobs.Filter{Limit: 601}, 601, "a-sync", "m0599-migration", true},
 		{jobs.Filter{Limit: 3, Newest: true}, 3, "a-sync", "m0000-migration", true},
 		{jobs.Filter{Limit: 10, Types: []string{jobs.Sync}}, 2, "a-sync", "s1-sync", false},
 		{jobs.Filter{Limit: 10, Prefix: "m000"}, 10, "m0000-migration", "m0009-migration", false},
