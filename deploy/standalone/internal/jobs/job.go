@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/url"
 
 	replicationv1 "github.com/opsdeck/opsdeck/proto/gen/go/opsdeck/replication/v1"
@@ -32,6 +34,10 @@ func Figures(ctx context.Context, c *client.Client, d *replicationv1.GetJobRespo
 		return nil, nil //nolint:nilnil // there are none
 	}
 	text, err := c.Get(ctx, "/v2/monitor/task", url.Values{"allocation_id": {allocation}, "task_name": {"dest"}})
+	var refused *client.Refused
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return nil, nil //nolint:nilnil // the task was forgotten since
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -55,9 +55,9 @@ func (s shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func (s shelf) dial(t *testing.T) *client.Client {
+func dial(t *testing.T, api http.Handler) *client.Client {
 	t.Helper()
-	server := httptest.NewServer(s)
+	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	address, err := client.ParseServer(server.URL, false)
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ func (s shelf) dial(t *testing.T) *client.Client {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	c := shelf{"shop-migration", "shop-a-migration", "both-sync", "both-migration", "x-sync-migration"}.dial(t)
+	c := dial(t, shelf{"shop-migration", "shop-a-migration", "both-sync", "both-migration", "x-sync-migration"})
 	for _, tc := range []struct {
 		name, jobType, want, err string
 	}{
@@ -100,7 +100,7 @@ func TestList(t *testing.T) {
 		s = append(s, fmt.Sprintf("m%04d-migration", 599-i))
 	}
 	s = append(s, "s1-sync", "a-sync")
-	c := s.dial(t)
+	c := dial(t, s)
 	for _, tc := range []struct {
 		filter      jobs.Filter
 		count       int
