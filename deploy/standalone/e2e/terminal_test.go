@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,7 +38,7 @@ func (s *shell) run(t testing.TB, input, script string, env ...string) (out, all
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-	command.Dir, command.Env, command.Stdin = s.dir, append(s.env, env...), strings.NewReader(input)
+	command.Dir, command.Env, command.Stdin = s.dir, slices.Concat(s.env, env), strings.NewReader(input)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) } // bash and what it has started
 	var stdout, stderr bytes.Buffer

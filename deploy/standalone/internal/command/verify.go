@@ -37,7 +37,7 @@ found, --stop stops it.`,
   opsdeck job verify shop --repair
   opsdeck job verify shop --last -o json | jq -r '.differences[].key'`,
 	}
-	var f verifyFlags
+	f := &verifyFlags{}
 	c.Flags().BoolVar(&f.repair, "repair", false, "make differing rows of the target what the source's are")
 	c.Flags().BoolVar(&f.continuous, "continuous", false, "begin again after the end, until --stop; does not wait")
 	c.Flags().IntVar(&f.rows, "rows-per-second", 0, "rows of the source to read each second (default the server's, 10000)")
@@ -49,10 +49,10 @@ found, --stop stops it.`,
 		c.MarkFlagsMutuallyExclusive("stop", "last", begins)
 	}
 	f.output = outputFlag(c)
-	return one(c, func(c *cobra.Command, api *client.Client, j jobs.Job) error { return f.run(c, api, j) })
+	return one(c, f.run)
 }
 
-func (f verifyFlags) run(c *cobra.Command, api *client.Client, j jobs.Job) error {
+func (f *verifyFlags) run(c *cobra.Command, api *client.Client, j jobs.Job) error {
 	switch {
 	case f.last:
 		return report(c, api, j, f.output.value)

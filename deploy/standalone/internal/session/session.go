@@ -180,7 +180,7 @@ func (s Store) Load() (Session, error) {
 
 // save replaces the file as a whole: one that is cut off has lost the only refresh token.
 func (s Store) save(kept Session) (err error) {
-	text, err := json.MarshalIndent(kept, "", "  ")
+	text, err := json.MarshalIndent(kept, "", "  ") //nolint:gosec // the tokens are what the file is for, and it is its owner's
 	if err != nil {
 		return err
 	}
