@@ -3,22 +3,27 @@ package standalone
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/command"
 	"github.com/opsdeck/opsdeck/deploy/standalone/internal/datadir"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/pkg/pg/cluster"
 	"github.com/opsdeck/opsdeck/services/auth"
 )
 
+// ClientCommands are what an operator works with a running opsdeck with.
+func ClientCommands() []*cobra.Command { return command.Commands() }
+
 // AuthCommands are what an operator can do to the accounts in a data directory, whether a standalone runs on it or not.
-func AuthCommands(in io.Reader, out io.Writer) []app.Command {
-	return auth.Commands(func(flags *flag.FlagSet) func(context.Context) (auth.Config, func() error, error) {
+func AuthCommands() []*cobra.Command {
+	return auth.Commands(func(flags *pflag.FlagSet) func(context.Context) (auth.Config, func() error, error) {
 		environment := Environment()
 		data := "./data"
 		if set := environment["OPSDECK_DATA"]; set != "" {
@@ -26,7 +31,7 @@ func AuthCommands(in io.Reader, out io.Writer) []app.Command {
 		}
 		flags.StringVar(&data, "data", data, "data directory `DIR`")
 		return func(ctx context.Context) (auth.Config, func() error, error) { return authOf(ctx, data, environment) }
-	}, in, out)
+	})
 }
 
 // authOf returns the settings of auth in a data directory. When no standalone runs on it, the database runs until done is called.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/command"
 	"github.com/opsdeck/opsdeck/gateway"
 	"github.com/opsdeck/opsdeck/pkg/app"
 	"github.com/opsdeck/opsdeck/services/auth"
@@ -30,6 +31,7 @@ what joins its parts to each other (addresses, database URLs, NATS, keys).
 	}{
 		{"Every process", app.ProcessConfig{}},
 		{"opsdeck standalone", Config{}},
+		{"opsdeck login, opsdeck job", command.Config{}},
 		{"gateway", gateway.Config{}},
 		{"auth", auth.Config{}},
 		{"dns", dns.Config{}},

@@ -1,9 +1,6 @@
 package app
 
 import (
-	"context"
-	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,61 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-func TestRun(t *testing.T) {
-	t.Parallel()
-	ran := ""
-	commands := []Command{
-		{Name: "serve", Help: "run", Run: func(_ context.Context, args []string) error { ran = "serve" + strings.Join(args, ""); return nil }},
-		{Name: "migrate", Help: "migrate", Run: func(context.Context, []string) error { return errors.New("broken") }},
-	}
-	for _, tc := range []struct {
-		args []string
-		code int
-		ran  string
-		text string
-	}{
-		{nil, 0, "serve", ""},
-		{[]string{"serve", "x"}, 0, "servex", ""},
-		{[]string{"migrate"}, 1, "", ""},
-		{[]string{"--help"}, 0, "", "usage: thing [COMMAND]"},
-		{[]string{"made-up"}, 2, "", ""},
-		{[]string{"version"}, 0, "", "thing dev"},
-		{[]string{"completion"}, 0, "", "complete -W 'help completion serve migrate version' thing"},
-	} {
-		ran = ""
-		var out strings.Builder
-		require.Equal(t, tc.code, run("thing", "a thing", tc.args, &out, commands), tc.args)
-		require.Equal(t, tc.ran, ran, tc.args)
-		require.Contains(t, out.String(), tc.text, tc.args)
-	}
-}
-
-func TestGroup(t *testing.T) {
-	t.Parallel()
-	var ran []string
-	group := Group("thing", "sub", "several", Command{Name: "one", Help: "the first", Run: func(_ context.Context, args []string) error {
-		ran = args
-		return nil
-	}})
-	var out strings.Builder
-	require.Zero(t, run("thing", "a thing", []string{"sub", "one", "x"}, &out, []Command{group}))
-	require.Equal(t, []string{"x"}, ran)
-	require.Zero(t, run("thing", "a thing", []string{"sub", "--help"}, &out, []Command{group}))
-	require.Equal(t, 1, run("thing", "a thing", []string{"sub", "two"}, &out, []Command{group}))
-	require.Zero(t, run("thing", "a thing", []string{"completion"}, &out, []Command{group}))
-	require.Contains(t, out.String(), "1) words='help completion sub version' ;;")
-	require.Contains(t, out.String(), "sub) words='help one' ;;")
-	require.Contains(t, out.String(), "complete -o default -F _thing thing\n")
-	help := Command{Name: "flags", Run: func(context.Context, []string) error { return flag.ErrHelp }}
-	require.Zero(t, run("thing", "a thing", []string{"flags"}, &out, []Command{help}))
-}
-
-func TestServeTakesNoArguments(t *testing.T) {
-	t.Parallel()
-	serve := Serve("thing", func(context.Context, *Runtime, struct{}) error { return nil })
-	require.ErrorContains(t, serve.Run(t.Context(), []string{"--addr=:1"}), `"--addr=:1"`)
-}
 
 func TestSettings(t *testing.T) {
 	t.Parallel()

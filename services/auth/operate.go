@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"golang.org/x/term"
 
@@ -31,10 +32,10 @@ const maxSecret = 4096
 
 // Settings finds the settings of the auth service for a command, and adds the flags that it needs for that. done is called when the
 // command has ended.
-type Settings func(flags *flag.FlagSet) (load func(ctx context.Context) (cfg Config, done func() error, err error))
+type Settings func(flags *pflag.FlagSet) (load func(ctx context.Context) (cfg Config, done func() error, err error))
 
 // FromEnvironment are the settings of the auth service's own process.
-func FromEnvironment(*flag.FlagSet) func(context.Context) (Config, func() error, error) {
+func FromEnvironment(*pflag.FlagSet) func(context.Context) (Config, func() error, error) {
 	return func(context.Context) (Config, func() error, error) {
 		cfg, err := app.Load[Config]()
 		return cfg, func() error { return nil }, err
@@ -43,124 +44,98 @@ func FromEnvironment(*flag.FlagSet) func(context.Context) (Config, func() error,
 
 // Commands returns what an operator can do to accounts, on the database, whether the service runs or not. Passwords are read from a
 // file or from standard input: what stands in arguments stands in the list of processes.
-func Commands(settings Settings, in io.Reader, out io.Writer) []app.Command {
-	c := commands{settings, in, out}
-	return []app.Command{
-		{Name: "create-admin", Help: "make a user with the role admin: create-admin [--password-file FILE] TENANT:USER", Run: c.createAdmin},
-		{Name: "reset-password", Help: "set a password, unlock the account and end its sessions: reset-password [--password-file FILE] TENANT:USER", Run: c.resetPassword},
-		{Name: "unlock", Help: "take the lock of wrong logins off an account: unlock TENANT:USER", Run: c.unlock},
-		{Name: "disable-totp", Help: "take the second factor off a user: disable-totp TENANT:USER", Run: c.disableTOTP},
-		{Name: "rotate-keys", Help: "replace the keys that tokens are signed with: rotate-keys [--at-once]", Run: c.rotateKeys},
+func Commands(settings Settings) []*cobra.Command {
+	return []*cobra.Command{
+		withPassword(settings, "create-admin", "Make a user with the role admin", createAdmin),
+		withPassword(settings, "reset-password", "Set a password, unlock the account and end its sessions", resetPassword),
+		withAccount(settings, "unlock", "Take the lock of wrong logins off an account", unlock),
+		withAccount(settings, "disable-totp", "Take the second factor off a user", disableTOTP),
+		rotateKeys(settings),
 	}
 }
 
-type commands struct {
-	settings Settings
-	in       io.Reader
-	out      io.Writer
+func createAdmin(ctx context.Context, o operator.Operator, a operator.Account, secret string) (string, error) {
+	return fmt.Sprintf("created %s with the role admin", a), o.CreateAdmin(ctx, a, secret)
 }
 
-func (c commands) createAdmin(ctx context.Context, args []string) error {
-	return c.withPassword(ctx, "create-admin", args, func(o operator.Operator, a operator.Account, secret string) error {
-		if err := o.CreateAdmin(ctx, a, secret); err != nil {
-			return err
-		}
-		return c.say("created %s with the role admin", a)
-	})
+func resetPassword(ctx context.Context, o operator.Operator, a operator.Account, secret string) (string, error) {
+	return fmt.Sprintf("set the password of %s and ended his sessions", a), o.ResetPassword(ctx, a, secret)
 }
 
-func (c commands) resetPassword(ctx context.Context, args []string) error {
-	return c.withPassword(ctx, "reset-password", args, func(o operator.Operator, a operator.Account, secret string) error {
-		if err := o.ResetPassword(ctx, a, secret); err != nil {
-			return err
-		}
-		return c.say("set the password of %s and ended his sessions", a)
-	})
+func unlock(ctx context.Context, o operator.Operator, a operator.Account) (string, error) {
+	was, err := o.Unlock(ctx, a)
+	if !was {
+		return fmt.Sprintf("%s was not locked", a), err
+	}
+	return fmt.Sprintf("unlocked %s", a), err
 }
 
-func (c commands) unlock(ctx context.Context, args []string) error {
-	return c.withAccount(ctx, "unlock", args, func(o operator.Operator, a operator.Account) error {
-		was, err := o.Unlock(ctx, a)
-		if err != nil {
-			return err
-		}
-		if !was {
-			return c.say("%s was not locked", a)
-		}
-		return c.say("unlocked %s", a)
-	})
+func disableTOTP(ctx context.Context, o operator.Operator, a operator.Account) (string, error) {
+	had, err := o.DisableTOTP(ctx, a)
+	if !had {
+		return fmt.Sprintf("%s has no second factor", a), err
+	}
+	return fmt.Sprintf("took the second factor off %s", a), err
 }
 
-func (c commands) disableTOTP(ctx context.Context, args []string) error {
-	return c.withAccount(ctx, "disable-totp", args, func(o operator.Operator, a operator.Account) error {
-		had, err := o.DisableTOTP(ctx, a)
-		if err != nil {
-			return err
-		}
-		if !had {
-			return c.say("%s has no second factor", a)
-		}
-		return c.say("took the second factor off %s", a)
-	})
-}
-
-func (c commands) rotateKeys(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("rotate-keys", flag.ContinueOnError)
-	atOnce := flags.Bool("at-once", false, "the old keys may be in wrong hands: end them, and all sessions, now")
-	return c.run(ctx, flags, args, 0, func(o operator.Operator, _ []string) error {
+func rotateKeys(settings Settings) *cobra.Command {
+	c := &cobra.Command{Use: "rotate-keys", Short: "Replace the keys that tokens are signed with", Args: cobra.NoArgs}
+	atOnce := c.Flags().Bool("at-once", false, "the old keys may be in wrong hands: end them, and all sessions, now")
+	return onDatabase(settings, c, func(ctx context.Context, o operator.Operator, _ []string) (string, error) {
 		id, err := o.RotateKeys(ctx, *atOnce)
-		if err != nil {
-			return err
-		}
 		if *atOnce {
-			return c.say("key %s signs from now on; everybody must sign in again", id)
+			return fmt.Sprintf("key %s signs from now on; everybody must sign in again", id), err
 		}
-		return c.say("key %s signs in ten minutes; tokens signed before stay good until they expire", id)
+		return fmt.Sprintf("key %s signs in ten minutes; tokens signed before stay good until they expire", id), err
 	})
 }
 
-func (c commands) withAccount(ctx context.Context, name string, args []string, do func(o operator.Operator, a operator.Account) error) error {
-	return c.run(ctx, flag.NewFlagSet(name, flag.ContinueOnError), args, 1, func(o operator.Operator, rest []string) error {
-		a, err := operator.ParseAccount(rest[0])
+// withAccount returns a command that does something to the account that its argument names.
+func withAccount(settings Settings, name, short string, do func(ctx context.Context, o operator.Operator, a operator.Account) (string, error)) *cobra.Command {
+	c := &cobra.Command{Use: name + " TENANT:USER", Short: short, Args: cobra.ExactArgs(1)}
+	return onDatabase(settings, c, func(ctx context.Context, o operator.Operator, args []string) (string, error) {
+		a, err := operator.ParseAccount(args[0])
 		if err != nil {
-			return err
+			return "", err
 		}
-		return do(o, a)
+		return do(ctx, o, a)
 	})
 }
 
-func (c commands) withPassword(ctx context.Context, name string, args []string, do func(o operator.Operator, a operator.Account, secret string) error) error {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	file := flags.String("password-file", "", "`FILE` with the password; without it, the first line of standard input")
-	return c.run(ctx, flags, args, 1, func(o operator.Operator, rest []string) error {
-		a, err := operator.ParseAccount(rest[0])
+// withPassword returns a command that needs a password, too.
+func withPassword(settings Settings, name, short string, do func(ctx context.Context, o operator.Operator, a operator.Account, secret string) (string, error)) *cobra.Command {
+	var file *string
+	var c *cobra.Command
+	c = withAccount(settings, name, short, func(ctx context.Context, o operator.Operator, a operator.Account) (string, error) {
+		secret, err := readPassword(c.InOrStdin(), *file)
 		if err != nil {
-			return err
+			return "", err
 		}
-		secret, err := c.readPassword(*file)
-		if err != nil {
-			return err
-		}
-		return do(o, a, secret)
+		return do(ctx, o, a, secret)
 	})
+	file = c.Flags().String("password-file", "", "`FILE` with the password; without it, the first line of standard input")
+	return c
 }
 
-// run reads the arguments, opens the database and does what the command is for.
-func (c commands) run(ctx context.Context, flags *flag.FlagSet, args []string, wanted int, do func(o operator.Operator, rest []string) error) (err error) {
-	load := c.settings(flags)
-	if err := flags.Parse(args); err != nil {
-		return err
+// onDatabase has a command open the database, do what it is for, and print what it did.
+func onDatabase(settings Settings, c *cobra.Command, do func(ctx context.Context, o operator.Operator, args []string) (string, error)) *cobra.Command {
+	load := settings(c.Flags())
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		cfg, done, err := load(c.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
+		return withOperator(c.Context(), cfg, func(o operator.Operator) error {
+			said, err := do(c.Context(), o, args)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), said)
+			return err
+		})
 	}
-	if flags.NArg() != wanted {
-		flags.Usage()
-		return fmt.Errorf("there are %d arguments behind the flags, want %d", flags.NArg(), wanted)
-	}
-	cfg, done, err := load(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return withOperator(ctx, cfg, func(o operator.Operator) error { return do(o, flags.Args()) })
+	return c
 }
 
 func withOperator(ctx context.Context, cfg Config, do func(operator.Operator) error) error {
@@ -191,7 +166,7 @@ func withOperator(ctx context.Context, cfg Config, do func(operator.Operator) er
 }
 
 // readPassword asks at a terminal, without showing what is typed.
-func (c commands) readPassword(path string) (string, error) {
+func readPassword(in io.Reader, path string) (string, error) {
 	if path != "" {
 		text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
 		if err != nil {
@@ -199,20 +174,15 @@ func (c commands) readPassword(path string) (string, error) {
 		}
 		return strings.TrimRight(string(text), "\r\n"), nil
 	}
-	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(os.Stderr, "Password: ")
 		text, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(os.Stderr)
 		return string(text), err
 	}
-	line, err := bufio.NewReader(io.LimitReader(c.in, maxSecret)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(in, maxSecret)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("password: %w", err)
 	}
 	return strings.TrimRight(line, "\r\n"), nil
-}
-
-func (c commands) say(format string, args ...any) error {
-	_, err := fmt.Fprintf(c.out, format+"\n", args...)
-	return err
 }

@@ -1,52 +1,46 @@
-// Command opsdeck is all of opsdeck in one program.
+// Command opsdeck is all of opsdeck in one program, and what an operator works with at the terminal.
 package main
 
 import (
-	"context"
-	"flag"
 	"os"
+
+	"github.com/spf13/cobra"
 
 	"github.com/opsdeck/opsdeck/deploy/standalone"
 	"github.com/opsdeck/opsdeck/pkg/app"
 )
 
 func main() {
-	app.Main("opsdeck", "the operations platform in one process",
-		app.Command{Name: "standalone", Help: "run everything, with its data in --data DIR (default ./data), until told to stop", Run: serve},
-		app.Command{Name: "demo", Help: "migrate a live database in front of your eyes and compare checksums", Run: demo},
-		app.Group("opsdeck", "auth", "bring accounts back when nobody can sign in: auth help", standalone.AuthCommands(os.Stdin, os.Stdout)...),
-		app.Command{Name: "config", Help: "print the configuration reference", Run: func(context.Context, []string) error { return standalone.WriteReference(os.Stdout) }},
-	)
+	commands := []*cobra.Command{
+		serve(), demo(), reference(),
+		app.Group("auth", "Bring accounts back when nobody can sign in", standalone.AuthCommands()...),
+	}
+	app.Main("opsdeck", "the operations platform: run it in one process, and work with one that runs", append(commands, standalone.ClientCommands()...)...)
 }
 
-func serve(ctx context.Context, args []string) error {
+func serve() *cobra.Command {
 	environment := standalone.Environment()
-	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
+	c := &cobra.Command{Use: "standalone", Short: "Run everything, until told to stop", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return standalone.Start(c.Context(), environment)
+	}}
 	for name, setting := range map[string]string{"data": "OPSDECK_DATA", "addr": "OPSDECK_GATEWAY_ADDR"} {
-		flags.Func(name, "sets "+setting, func(value string) error {
+		c.Flags().Func(name, "sets "+setting, func(value string) error {
 			environment[setting] = value
 			return nil
 		})
 	}
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	return standalone.Start(ctx, environment)
+	return c
 }
 
-func demo(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	addr := flags.String("addr", "127.0.0.1:8190", "address to serve the demo's API at")
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	return standalone.Demo(ctx, os.Stdout, *addr)
+func demo() *cobra.Command {
+	c := &cobra.Command{Use: "demo", Short: "Migrate a live database in front of your eyes and compare checksums", Args: cobra.NoArgs}
+	addr := c.Flags().String("addr", "127.0.0.1:8190", "address to serve the demo's API at")
+	c.RunE = func(c *cobra.Command, _ []string) error { return standalone.Demo(c.Context(), os.Stdout, *addr) }
+	return c
 }
 
-// parse refuses what stands behind the flags.
-func parse(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	return app.NoArguments(flags.Args())
+func reference() *cobra.Command {
+	return &cobra.Command{Use: "config", Short: "Print the configuration reference", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return standalone.WriteReference(c.OutOrStdout())
+	}}
 }

@@ -2,7 +2,7 @@
 package main
 
 import (
-	"os"
+	"github.com/spf13/cobra"
 
 	"github.com/opsdeck/opsdeck/pkg/app"
 
@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	commands := []app.Command{app.Serve("auth", auth.Run), app.Migrate(auth.Migrate), app.Config[auth.Config]()}
+	commands := []*cobra.Command{app.Serve("auth", auth.Run), app.Migrate(auth.Migrate), app.Config[auth.Config]()}
 	app.Main("auth", "tenants, users, sessions and the tokens that all services trust",
-		append(commands, auth.Commands(auth.FromEnvironment, os.Stdin, os.Stdout)...)...)
+		append(commands, auth.Commands(auth.FromEnvironment)...)...)
 }
