@@ -139,6 +139,13 @@ func (l *Log) requireHolds(t *testing.T, n int) {
 	}
 }
 
+func (l *Log) requireHeld(t *testing.T, want bool, at mysql.Position) {
+	t.Helper()
+	held, err := l.Holds(at)
+	require.NoError(t, err)
+	require.Equal(t, want, held, "%s", at)
+}
+
 // files are those of a log, as they are on the disk.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
@@ -186,15 +193,18 @@ func TestFiles(t *testing.T) {
 		numbers, err := l.read(t.Context(), position(n), 40-n)
 		require.ErrorIs(t, err, errEnough)
 		require.Equal(t, upTo(40)[n:], numbers)
-		require.True(t, l.Holds(position(n)))
+		l.requireHeld(t, true, position(n))
+		require.Equal(t, n < 40, l.Exceeds(position(n)))
 	}
-	require.False(t, l.Holds(position(41)), "it is not there yet")
+	require.False(t, l.Exceeds(position(40)))
+	l.requireHeld(t, true, position(40))
+	l.requireHeld(t, false, position(41)) // it is not there yet
 
 	// What is applied is deleted file by file, and the rest is there after a restart.
 	require.NoError(t, l.trim(position(20)))
 	require.Less(t, len(files(t, dir)), all)
-	require.True(t, l.Holds(position(20)))
-	require.False(t, l.Holds(position(1)))
+	l.requireHeld(t, true, position(20))
+	l.requireHeld(t, false, position(1))
 	require.NoError(t, l.Close())
 	l = open(t, dir)
 	numbers, err := l.read(t.Context(), position(20), 20)

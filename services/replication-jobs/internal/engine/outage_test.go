@@ -1,0 +1,377 @@
+package engine_test
+
+import (
+	"context"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafkatest"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysqltest"
+)
+
+const withoutSource = "relay: the source cannot be reached, applying what the relay log holds"
+
+// hold keeps a job from writing to a table of the target, until the returned function lets go.
+func (p *pair) hold(t *testing.T, table string) (release func()) {
+	t.Helper()
+	c := p.target.Connect(t)
+	_, err := c.Execute("LOCK TABLES " + table + " READ")
+	require.NoError(t, err)
+	return func() {
+		_, err := c.Execute("UNLOCK TABLES")
+		require.NoError(t, err)
+	}
+}
+
+// awaitSame waits until the target is as the source once was.
+func (p *pair) awaitSame(t *testing.T, r *running, schema string, want map[string]string) {
+	t.Helper()
+	r.await(t, func() bool { return maps.Equal(want, p.target.Checksums(t, schema)) })
+}
+
+// ahead is a job whose source is lost after its relay log has got ahead of the target, and what the source held.
+func ahead(t *testing.T, p *pair) (engine.Job, map[string]string) {
+	t.Helper()
+	p.source.Exec(t, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t SELECT seq, 0 FROM mysql.seq_1_to_1000")
+	job := relayed(p.job("outage", 1, "app"), t.TempDir())
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	p.awaitEqual(t, run, "app")
+	release := p.hold(t, "app.t")
+	p.source.Exec(t, "UPDATE app.t SET v = 1 WHERE id % 2 = 0", "SET SESSION time_zone = 'SYSTEM'", "ALTER TABLE app.t ADD at TIMESTAMP NOT NULL DEFAULT '2020-02-02 02:02:02'",
+		"DELETE FROM app.t WHERE id % 7 = 0", "INSERT INTO app.t (id, v) VALUES (5000, 5)")
+	p.awaitRelay(t, run)
+	want := p.source.Checksums(t, "app")
+	require.NoError(t, p.source.Kill())
+	require.Error(t, <-run.done)
+	release()
+	job.Epoch++
+	return job, want
+}
+
+// TestOutage: what the relay log holds is applied while the source is down, by workers that are killed meanwhile, and the job goes on from there.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	job, want := ahead(t, p)
+
+	slow := job
+	slow.MaxRowsPerSecond, slow.Merge = 50, 1
+	_, kill := startWorker(t, slow)
+	changed := "SELECT COUNT(*) FROM app.t WHERE v = 1"
+	require.Eventually(t, func() bool { return answer(t, p.target, changed)[0] != "0" }, patience, 10*time.Millisecond)
+	kill()
+	job.Epoch++
+	run := start(t, job)
+	err := <-run.done
+	require.ErrorContains(t, err, "nothing listens on "+job.Source.Addr())
+	require.ErrorContains(t, err, "what the relay log holds is applied, as far as ")
+	require.False(t, mysql.Permanent(err))
+	require.Equal(t, want, p.target.Checksums(t, "app"))
+	events, last, _ := run.snapshot()
+	require.Contains(t, events, withoutSource)
+	require.Contains(t, events, "job_stage_incr")
+	require.True(t, last.SourceAway)
+	require.Contains(t, last.Relay.Waits, "nothing listens on")
+
+	job.Epoch++ // there is nothing left to do
+	run = start(t, job)
+	require.ErrorContains(t, <-run.done, "what the relay log holds is applied, as far as ")
+	events, _, _ = run.snapshot()
+	require.Empty(t, events)
+
+	p.source.Restart(t)
+	p.source.Exec(t, "UPDATE app.t SET v = v + 1 WHERE id < 100")
+	job.Epoch++
+	run = start(t, job)
+	p.awaitEqual(t, run, "app")
+	_, last, _ = run.snapshot()
+	require.False(t, last.SourceAway)
+	run.stop(t)
+}
+
+// TestOutageEnds: a run that applies what its relay log holds goes over to the source when that is back.
+func TestOutageEnds(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	job, _ := ahead(t, p)
+	release := p.hold(t, "app.t") // the log does not come to its end before
+	run := start(t, job)
+	run.awaitEvent(t, withoutSource)
+	p.source.Restart(t)
+	run.awaitEvent(t, "relay: reading the binary log of "+job.Source.Addr())
+	p.source.Exec(t, "INSERT INTO app.t (id, v) VALUES (6000, 6)")
+	release()
+	p.awaitEqual(t, run, "app")
+	run.stop(t)
+}
+
+// gate stands before a server. While it is shut it breaks all connections, and takes no others.
+type gate struct {
+	mu    sync.Mutex
+	shut  bool
+	conns map[net.Conn]bool
+}
+
+func newGate(t *testing.T, server mysql.Config) (*gate, mysql.Config) {
+	t.Helper()
+	g, address := &gate{conns: map[net.Conn]bool{}}, server.Addr()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var running sync.WaitGroup
+	carry := func(from, to net.Conn) {
+		defer g.close(from, to)
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			onward, err := net.Dial("tcp", address)
+			if err != nil || !g.let(client, onward) {
+				_ = client.Close()
+				continue
+			}
+			running.Go(func() { carry(client, onward) })
+			running.Go(func() { carry(onward, client) })
+		}
+	})
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		g.set(true)
+		running.Wait()
+	})
+	server.Port = uint16(listener.Addr().(*net.TCPAddr).Port)
+	return g, server
+}
+
+// let lets a connection through, unless the gate is shut.
+func (g *gate) let(client, onward net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut {
+		_ = onward.Close()
+		return false
+	}
+	g.conns[client], g.conns[onward] = true, true
+	return true
+}
+
+func (g *gate) close(conns ...net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range conns {
+		_ = c.Close() // the other way may have closed it
+		delete(g.conns, c)
+	}
+}
+
+func (g *gate) set(shut bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = shut
+	if shut {
+		for c := range g.conns {
+			_ = c.Close()
+		}
+	}
+}
+
+// again runs a job over and over, as a worker does, until it is stopped.
+func again(t *testing.T, job engine.Job) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{listener: &listener{}, cancel: cancel, done: make(chan error, 1)}
+	go func() {
+		for {
+			err := engine.Run(ctx, job, r.listener, zap.NewNop())
+			if ctx.Err() != nil {
+				r.done <- err
+				return
+			}
+			r.Event("failed", err.Error())
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	return r
+}
+
+// TestCutOff: a source that writes on while the network is cut, some times.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	p.source.Exec(t, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "INSERT INTO app.t SELECT seq, 0 FROM mysql.seq_1_to_1000")
+	job := relayed(p.job("cut", 1, "app"), t.TempDir())
+	var gate *gate
+	gate, job.Source = newGate(t, job.Source)
+	run := again(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	for range 3 {
+		p.awaitEqual(t, run, "app")
+		release := p.hold(t, "app.t")
+		p.source.Exec(t, "UPDATE app.t SET v = v + 1", "INSERT INTO app.t (v) SELECT seq FROM mysql.seq_1_to_100")
+		p.awaitRelay(t, run)
+		want := p.source.Checksums(t, "app")
+		gate.set(true)
+		p.source.Exec(t, "DELETE FROM app.t ORDER BY id LIMIT 50")
+		release()
+		p.awaitSame(t, run, "app", want)
+		run.await(t, func() bool {
+			events, _, _ := run.snapshot()
+			return strings.Contains(events[strings.LastIndex(events, "failed: ")+1:], "what the relay log holds is applied, as far as ")
+		})
+		gate.set(false)
+	}
+	p.awaitEqual(t, run, "app")
+	run.stop(t)
+}
+
+// TestOutageOfASubscription: what the relay log holds reaches Kafka while the source is down.
+func TestOutageOfASubscription(t *testing.T) {
+	t.Parallel()
+	s := newSubscribed(t)
+	s.source.Exec(t, "CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(20) CHARACTER SET gbk)", "INSERT INTO shop.t VALUES (1, '单')")
+	job := relayed(s.job("outage", 1, "shop"), t.TempDir())
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	run.stop(t)
+	job.Epoch++
+	job.Subscription.GroupBytes, job.Subscription.GroupTimeout = 1<<30, time.Hour // nothing is written before the source is lost
+	run = start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	s.source.Exec(t, "UPDATE shop.t SET v = '蓝'", "INSERT INTO shop.t VALUES (2, '红')")
+	(&pair{source: s.source}).awaitRelay(t, run)
+	run.stop(t)
+	require.NoError(t, s.source.Kill())
+
+	job.Epoch++
+	job.Subscription.GroupBytes, job.Subscription.GroupTimeout = 1, 100*time.Millisecond
+	run = start(t, job)
+	require.ErrorContains(t, <-run.done, "what the relay log holds is applied, as far as ")
+	events, _, _ := run.snapshot()
+	require.Contains(t, events, withoutSource)
+	r := kafkatest.Read(t, s.brokers, `outage\..*`)
+	var got []string
+	for _, m := range r.Next(t, atLeast(3)) {
+		got = append(got, told(t, m)+" "+parse(t, m).After["v"].(string))
+	}
+	require.Equal(t, []string{`r {"id":1} 单`, `u {"id":1} 蓝`, `c {"id":2} 红`}, got)
+
+	s.source.Restart(t)
+	s.source.Exec(t, "INSERT INTO shop.t VALUES (3, '黄')")
+	job.Epoch++
+	run = start(t, job)
+	require.Equal(t, `c {"id":3}`, told(t, r.Next(t, atLeast(1))[0]))
+	run.stop(t)
+}
+
+// TestTunnelOfARelayedJob: the relay log lies where the job runs, and is applied there while the node of the source is lost.
+func TestTunnelOfARelayedJob(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	far := newFarSource(t, p.source)
+	p.source.Exec(t, "CREATE DATABASE far", "CREATE TABLE far.t (id INT PRIMARY KEY, v INT)", "INSERT INTO far.t SELECT seq, 0 FROM mysql.seq_1_to_5000")
+	job := far.through(relayed(p.job("far", 1, "far"), t.TempDir()))
+	slow := job
+	slow.ChunkSize, slow.MaxRowsPerSecond = 100, 100 // minutes, however busy the machine
+	run := start(t, slow)
+	run.awaitEvent(t, "from the snapshot at")
+	p.source.Exec(t, "UPDATE far.t SET v = 1 WHERE id % 2 = 0")
+	p.awaitRelay(t, run)
+	purge(t, p.source)
+	run.stop(t) // in the copy
+	job.Epoch++
+	run = start(t, job)
+	p.awaitEqual(t, run, "far")
+
+	release := p.hold(t, "far.t")
+	p.source.Exec(t, "DELETE FROM far.t WHERE id % 3 = 0")
+	p.awaitRelay(t, run)
+	want := p.source.Checksums(t, "far")
+	far.cut()
+	require.Error(t, <-run.done)
+	p.source.Exec(t, "INSERT INTO far.t VALUES (6000, 6)")
+	release()
+	job.Epoch++
+	run = start(t, job)
+	err := <-run.done
+	require.ErrorContains(t, err, "what the relay log holds is applied, as far as ")
+	require.Equal(t, want, p.target.Checksums(t, "far"))
+
+	far.serve(t)
+	job.Epoch++
+	run = start(t, job)
+	p.awaitEqual(t, run, "far")
+	run.stop(t)
+	far.cut()
+}
+
+// TestRelayOfAnotherTime: a job that was on another node meanwhile does not use what its first one has kept, not even where the numbers would fit.
+func TestRelayOfAnotherTime(t *testing.T) {
+	t.Parallel()
+	source := mysqltest.Start(t, 1)
+	replica := startReplica(t, source, 3)
+	p := &pair{source: source, target: mysqltest.Start(t, 2)}
+	source.Exec(t, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t SELECT seq, 0 FROM mysql.seq_1_to_1000")
+	job := relayed(p.job("moved", 1, "app"), t.TempDir())
+	job.Alternates = []mysql.Config{replica.Config()}
+	run := start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	p.awaitEqual(t, run, "app")
+	run.stop(t)
+	job.Epoch, job.MaxRowsPerSecond = 2, 1 // what comes behind the update is not applied for minutes
+	run = start(t, job)
+	run.awaitEvent(t, "job_stage_incr")
+	source.Exec(t, "UPDATE app.t SET v = 1 WHERE id < 500")
+	catchUp(t, replica, source)
+	replica.Exec(t, "STOP SLAVE")
+	source.Exec(t, "INSERT INTO app.t VALUES (5001, 1)", "INSERT INTO app.t VALUES (5002, 2)", "INSERT INTO app.t VALUES (5003, 3)")
+	p.awaitRelay(t, run)
+	require.NoError(t, source.Kill())
+	require.Error(t, <-run.done)
+
+	job.MaxRowsPerSecond = 0
+	elsewhere := relayed(job, t.TempDir())
+	elsewhere.Epoch = 3
+	run = start(t, elsewhere)
+	p.source = replica
+	replica.Exec(t, "DELETE FROM app.t WHERE id = 7")
+	p.awaitEqual(t, run, "app")
+	run.stop(t)
+	want := replica.Checksums(t, "app")
+
+	require.NoError(t, replica.Kill())
+	job.Epoch = 4
+	run = start(t, job)
+	err := <-run.done
+	require.ErrorContains(t, err, "none of its servers can be used")
+	require.NotContains(t, err.Error(), "relay log")
+	require.Equal(t, want, p.target.Checksums(t, "app"))
+	replica.Restart(t)
+	replica.Exec(t, "INSERT INTO app.t VALUES (6000, 6)")
+	job.Epoch = 5
+	run = start(t, job)
+	p.awaitEqual(t, run, "app")
+	p.awaitRelay(t, run)
+	run.stop(t)
+}

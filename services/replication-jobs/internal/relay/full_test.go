@@ -1,0 +1,74 @@
+package relay
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+)
+
+// small is a file on a disk with room for so many bytes.
+type small struct {
+	io.Writer
+
+	room int
+}
+
+// Write implements io.Writer: what there is room for is written, as by a real disk.
+func (s *small) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p[:min(s.room, len(p))])
+	if s.room -= n; err == nil && n < len(p) {
+		err = &os.PathError{Op: "write", Path: "it", Err: syscall.ENOSPC}
+	}
+	return n, err
+}
+
+// TestFullDisk fills the disk at each place of a transaction: what is whole is read before the reader hears of it, and is what the log goes on from.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	size := frameBytes * 3
+	for _, e := range transaction(3, 1000) {
+		size += len(e)
+	}
+	for room := 0; room < size; room += 7 {
+		dir := t.TempDir()
+		l := written(t, dir, 2, 1000)
+		require.NoError(t, l.buffer.Flush())
+		l.buffer = bufio.NewWriterSize(&small{l.out, room}, 16)
+		var failed error
+		for _, e := range transaction(3, 1000) {
+			if _, failed = l.add(e); failed != nil {
+				break
+			}
+		}
+		if failed == nil {
+			failed = l.flush()
+		}
+		requireFull(t, dir, failed)
+		l.failed = failed // as Follow does, which ends there
+		numbers, err := l.read(t.Context(), position(0), 3)
+		requireFull(t, dir, err)
+		require.Equal(t, upTo(2), numbers)
+		requireFull(t, dir, l.Close())
+
+		l = open(t, dir)
+		require.Equal(t, position(2), l.End())
+		l.put(t, transaction(3, 1000)...)
+		l.requireHolds(t, 3)
+		require.NoError(t, l.Close())
+	}
+}
+
+// requireFull requires an error that says where the disk is full.
+func requireFull(t *testing.T, dir string, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorContains(t, err, "the disk of the worker node is full, the relay log cannot grow: "+dir)
+	require.ErrorContains(t, err, " holds 0 MiB of relay logs, and its disk has ")
+	require.False(t, mysql.Permanent(err), "it goes on by itself")
+}
