@@ -1,16 +1,12 @@
 package engine_test
 
 import (
-	"context"
 	"maps"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/engine"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/kafkatest"
@@ -115,107 +111,6 @@ func TestOutageEnds(t *testing.T) {
 	run.stop(t)
 }
 
-// gate stands before a server. While it is shut it breaks all connections, and takes no others.
-type gate struct {
-	mu    sync.Mutex
-	shut  bool
-	conns map[net.Conn]bool
-}
-
-func newGate(t *testing.T, server mysql.Config) (*gate, mysql.Config) {
-	t.Helper()
-	g, address := &gate{conns: map[net.Conn]bool{}}, server.Addr()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var running sync.WaitGroup
-	carry := func(from, to net.Conn) {
-		defer g.close(from, to)
-		buffer := make([]byte, 64<<10)
-		for {
-			n, err := from.Read(buffer)
-			if err != nil {
-				return
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-	}
-	running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			onward, err := net.Dial("tcp", address)
-			if err != nil || !g.let(client, onward) {
-				_ = client.Close()
-				continue
-			}
-			running.Go(func() { carry(client, onward) })
-			running.Go(func() { carry(onward, client) })
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		g.set(true)
-		running.Wait()
-	})
-	server.Port = uint16(listener.Addr().(*net.TCPAddr).Port)
-	return g, server
-}
-
-// let lets a connection through, unless the gate is shut.
-func (g *gate) let(client, onward net.Conn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shut {
-		_ = onward.Close()
-		return false
-	}
-	g.conns[client], g.conns[onward] = true, true
-	return true
-}
-
-func (g *gate) close(conns ...net.Conn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range conns {
-		_ = c.Close() // the other way may have closed it
-		delete(g.conns, c)
-	}
-}
-
-func (g *gate) set(shut bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = shut
-	if shut {
-		for c := range g.conns {
-			_ = c.Close()
-		}
-	}
-}
-
-// again runs a job over and over, as a worker does, until it is stopped.
-func again(t *testing.T, job engine.Job) *running {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{listener: &listener{}, cancel: cancel, done: make(chan error, 1)}
-	go func() {
-		for {
-			err := engine.Run(ctx, job, r.listener, zap.NewNop())
-			if ctx.Err() != nil {
-				r.done <- err
-				return
-			}
-			r.Event("failed", err.Error())
-			time.Sleep(50 * time.Millisecond)
-		}
-	}()
-	return r
-}
-
 // TestCutOff: a source that writes on while the network is cut, some times.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
@@ -282,96 +177,5 @@ func TestOutageOfASubscription(t *testing.T) {
 	job.Epoch++
 	run = start(t, job)
 	require.Equal(t, `c {"id":3}`, told(t, r.Next(t, atLeast(1))[0]))
-	run.stop(t)
-}
-
-// TestTunnelOfARelayedJob: the relay log lies where the job runs, and is applied there while the node of the source is lost.
-func TestTunnelOfARelayedJob(t *testing.T) {
-	t.Parallel()
-	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
-	far := newFarSource(t, p.source)
-	p.source.Exec(t, "CREATE DATABASE far", "CREATE TABLE far.t (id INT PRIMARY KEY, v INT)", "INSERT INTO far.t SELECT seq, 0 FROM mysql.seq_1_to_5000")
-	job := far.through(relayed(p.job("far", 1, "far"), t.TempDir()))
-	slow := job
-	slow.ChunkSize, slow.MaxRowsPerSecond = 100, 100 // minutes, however busy the machine
-	run := start(t, slow)
-	run.awaitEvent(t, "from the snapshot at")
-	p.source.Exec(t, "UPDATE far.t SET v = 1 WHERE id % 2 = 0")
-	p.awaitRelay(t, run)
-	purge(t, p.source)
-	run.stop(t) // in the copy
-	job.Epoch++
-	run = start(t, job)
-	p.awaitEqual(t, run, "far")
-
-	release := p.hold(t, "far.t")
-	p.source.Exec(t, "DELETE FROM far.t WHERE id % 3 = 0")
-	p.awaitRelay(t, run)
-	want := p.source.Checksums(t, "far")
-	far.cut()
-	require.Error(t, <-run.done)
-	p.source.Exec(t, "INSERT INTO far.t VALUES (6000, 6)")
-	release()
-	job.Epoch++
-	run = start(t, job)
-	err := <-run.done
-	require.ErrorContains(t, err, "what the relay log holds is applied, as far as ")
-	require.Equal(t, want, p.target.Checksums(t, "far"))
-
-	far.serve(t)
-	job.Epoch++
-	run = start(t, job)
-	p.awaitEqual(t, run, "far")
-	run.stop(t)
-	far.cut()
-}
-
-// TestRelayOfAnotherTime: a job that was on another node meanwhile does not use what its first one has kept, not even where the numbers would fit.
-func TestRelayOfAnotherTime(t *testing.T) {
-	t.Parallel()
-	source := mysqltest.Start(t, 1)
-	replica := startReplica(t, source, 3)
-	p := &pair{source: source, target: mysqltest.Start(t, 2)}
-	source.Exec(t, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t SELECT seq, 0 FROM mysql.seq_1_to_1000")
-	job := relayed(p.job("moved", 1, "app"), t.TempDir())
-	job.Alternates = []mysql.Config{replica.Config()}
-	run := start(t, job)
-	run.awaitEvent(t, "job_stage_incr")
-	p.awaitEqual(t, run, "app")
-	run.stop(t)
-	job.Epoch, job.MaxRowsPerSecond = 2, 1 // what comes behind the update is not applied for minutes
-	run = start(t, job)
-	run.awaitEvent(t, "job_stage_incr")
-	source.Exec(t, "UPDATE app.t SET v = 1 WHERE id < 500")
-	catchUp(t, replica, source)
-	replica.Exec(t, "STOP SLAVE")
-	source.Exec(t, "INSERT INTO app.t VALUES (5001, 1)", "INSERT INTO app.t VALUES (5002, 2)", "INSERT INTO app.t VALUES (5003, 3)")
-	p.awaitRelay(t, run)
-	require.NoError(t, source.Kill())
-	require.Error(t, <-run.done)
-
-	job.MaxRowsPerSecond = 0
-	elsewhere := relayed(job, t.TempDir())
-	elsewhere.Epoch = 3
-	run = start(t, elsewhere)
-	p.source = replica
-	replica.Exec(t, "DELETE FROM app.t WHERE id = 7")
-	p.awaitEqual(t, run, "app")
-	run.stop(t)
-	want := replica.Checksums(t, "app")
-
-	require.NoError(t, replica.Kill())
-	job.Epoch = 4
-	run = start(t, job)
-	err := <-run.done
-	require.ErrorContains(t, err, "none of its servers can be used")
-	require.NotContains(t, err.Error(), "relay log")
-	require.Equal(t, want, p.target.Checksums(t, "app"))
-	replica.Restart(t)
-	replica.Exec(t, "INSERT INTO app.t VALUES (6000, 6)")
-	job.Epoch = 5
-	run = start(t, job)
-	p.awaitEqual(t, run, "app")
-	p.awaitRelay(t, run)
 	run.stop(t)
 }

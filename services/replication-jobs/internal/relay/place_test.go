@@ -10,6 +10,13 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
+func (l *Log) requireHeld(t *testing.T, want bool, at mysql.Position) {
+	t.Helper()
+	held, err := l.Holds(at)
+	require.NoError(t, err)
+	require.Equal(t, want, held, "%s", at)
+}
+
 // TestOtherHistory: a position whose numbers lie within those of a log is of no use to it where another server has given them.
 func TestOtherHistory(t *testing.T) {
 	t.Parallel()
