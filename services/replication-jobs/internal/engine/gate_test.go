@@ -104,12 +104,13 @@ func again(t *testing.T, job engine.Job) *running {
 	go func() {
 		for {
 			err := engine.Run(ctx, job, r.listener, zap.NewNop())
-			if ctx.Err() != nil {
+			r.Event("failed", err.Error())
+			select {
+			case <-ctx.Done():
 				r.done <- err
 				return
+			case <-time.After(50 * time.Millisecond):
 			}
-			r.Event("failed", err.Error())
-			time.Sleep(50 * time.Millisecond)
 		}
 	}()
 	return r
