@@ -107,7 +107,7 @@ func again(t *testing.T, job engine.Job) *running {
 			r.Event("failed", err.Error())
 			select {
 			case <-ctx.Done():
-				r.done <- err
+				r.done <- context.Cause(ctx)
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
