@@ -66,7 +66,7 @@ func TestARelayLogKeepsItsJob(t *testing.T) {
 	}, patience, moment)
 	require.Equal(t, "first", second.last[0].GetRelayNode())
 	theirs := second.last[0]
-	second.relaying(nil, report(theirs, replicationv1.RunState_RUN_STATE_RETRYING))
+	second.relaying(nil, report(theirs, replicationv1.RunState_RUN_STATE_RUNNING))
 	require.Empty(t, first.relaying([]string{here}))
 	second.relaying([]string{here}, writing(theirs))
 	require.Equal(t, []string{here}, first.relaying([]string{here}))
@@ -79,6 +79,40 @@ func TestARelayLogKeepsItsJob(t *testing.T) {
 	_, err = m.jobs(alice).DeleteJob(t.Context(), &replicationv1.DeleteJobRequest{JobType: "migration", JobId: id})
 	require.NoError(t, err)
 	require.Equal(t, []string{here}, second.relaying([]string{here}))
+}
+
+// TestARelayLogTakesItsJobBack: a job that fails on another node, which has begun no relay log, goes back to the one that has it once that lives again.
+func TestARelayLogTakesItsJobBack(t *testing.T) {
+	t.Parallel()
+	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Hour, 50*time.Millisecond }) // who lives is up to the test
+	first, second := m.node("first"), m.node("second")
+	id := m.create(alice, "relayed", withRelay, func(c *replicationv1.JobConfig) { c.SrcTask.NodeId, c.DestTask.NodeId = "", "" })
+	mine := first.reconcile()[0]
+	here := mine.GetIncarnation()
+	first.relaying([]string{here}, writing(mine))
+	first.silent()
+	require.Eventually(t, func() bool { return len(second.reconcile()) == 1 }, patience, moment)
+	theirs := second.last[0]
+	require.Equal(t, "first", theirs.GetRelayNode())
+	failing := report(theirs, replicationv1.RunState_RUN_STATE_RETRYING)
+	failing.Error = "the source has purged what follows"
+	second.relaying([]string{here}, failing) // whose directory is there, and empty
+	require.Len(t, second.last, 1, "the other node is still away")
+
+	var dropped []string
+	require.Eventually(t, func() bool {
+		dropped = append(dropped, first.relaying([]string{here})...)
+		return len(first.last) == 1
+	}, patience, moment)
+	require.Empty(t, dropped, "what the job may need is kept")
+	var told []string
+	for _, l := range m.detail(alice, id).GetTaskLogs() {
+		told = append(told, log(l)...)
+	}
+	require.Contains(t, told, "Killed: node first, which has its relay log, is back")
+	require.Equal(t, []string{here}, second.relaying([]string{here}), "and what it has left elsewhere is not")
+	require.Empty(t, second.last)
+	require.Empty(t, first.last[0].GetRelayNode(), "the log is here")
 }
 
 // TestRelaySwitchedOff: a job that does without from now on has its log deleted.

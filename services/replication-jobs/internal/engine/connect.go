@@ -51,11 +51,17 @@ func (r *run) known() (known, error) {
 
 // identify learns the names of both servers, and notes that of the source for all that the run will write.
 func (r *run) identify() error {
-	source, err := origin.Names(r.source)
+	names, err := origin.Names(r.source)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	r.origin = source[0]
+	zone, err := systemZone(r.source)
+	if err != nil {
+		return err
+	}
+	if err := r.learn(facts{Version: r.source.Version, Origin: names[0], Zone: zone}); err != nil {
+		return err
+	}
 	if r.leaveOut, err = origin.Names(r.target); err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
@@ -65,7 +71,7 @@ func (r *run) identify() error {
 	if err := progress.EvictReaders(r.source, r.job.ID); err != nil {
 		return err
 	}
-	return progress.SetOrigin(r.target, r.job.ID, r.job.Epoch, r.origin)
+	return progress.SetOrigin(r.target, r.job.ID, r.job.Epoch, r.facts.Origin)
 }
 
 // refuseRound keeps definitions of views and the like from going round for ever between two servers: those the servers log in words of their own, so

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/fullcopy"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mapping"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/origin"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/pace"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/progress"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
@@ -34,9 +36,9 @@ type run struct {
 	pace    *pace.Pace
 	// source and target are for short questions and for the job's own state; rows travel through other sessions.
 	source, target *mysql.Conn
-	// origin is the name of the source, which all carries that is written to the target; leaveOut are the names of the target, which what
-	// other jobs have brought from there carries.
-	origin   string
+	// facts are those of the source.
+	facts facts
+	// leaveOut are the names of the target, which what other jobs have brought from there carries.
 	leaveOut []string
 	// relay is the job's relay log, nil without one; writing is what writes it.
 	relay   *relay.Log
@@ -47,6 +49,15 @@ type run struct {
 // the operator; mysql.Permanent tells those that trying again cannot cure, and progress.ErrFenced says that a later run owns
 // the job.
 func Run(ctx context.Context, job Job, reporter Reporter, log *zap.Logger) error {
+	for {
+		if err := begin(ctx, job, reporter, log); !errors.Is(err, errSourceBack) {
+			return err
+		}
+	}
+}
+
+// begin runs the job with what is known of it and of its servers at the time.
+func begin(ctx context.Context, job Job, reporter Reporter, log *zap.Logger) error {
 	r := &run{job: job, log: log, report: newReport(reporter), pace: pace.New(job.MaxRowsPerSecond, job.MaxBytesPerSecond)}
 	work := r.run
 	if job.Subscription != nil {
@@ -71,14 +82,21 @@ func (r *run) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return r.withSource(ctx, state, func(ctx context.Context) error {
+		with := func(ctx context.Context) error {
 			if err := r.identify(); err != nil {
 				return err
 			}
 			stop := r.report.start(ctx)
 			defer stop()
 			return r.fenced(r.replicate(ctx, state))
-		})
+		}
+		without := func(ctx context.Context) error {
+			if r.leaveOut, err = origin.Names(r.target); err != nil {
+				return fmt.Errorf("target: %w", err)
+			}
+			return r.fenced(r.stages(ctx, state))
+		}
+		return r.withSource(ctx, state, with, without)
 	})
 }
 
@@ -209,7 +227,7 @@ func (r *run) copy(ctx context.Context) (*progress.Copy, error) {
 	copier := fullcopy.New(fullcopy.Options{
 		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
 		ChunkSize: cmp.Or(r.job.ChunkSize, defaultChunkSize), Readers: copyReaders, Writers: max(r.job.ParallelWorkers, minCopyWriters),
-		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable, Origin: r.origin, Pace: r.pace,
+		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable, Origin: r.facts.Origin, Pace: r.pace,
 		Objects: r.job.Objects,
 		Event:   r.report.event, Log: r.log,
 	})
@@ -219,11 +237,7 @@ func (r *run) copy(ctx context.Context) (*progress.Copy, error) {
 
 // stream applies the binary log from start on until ctx ends.
 func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress.Copy) error {
-	zone, err := systemZone(r.source)
-	if err != nil {
-		return err
-	}
-	handover, err := copied.Handover(r.source.Flavor)
+	handover, err := copied.Handover(r.facts.flavor())
 	if err != nil {
 		return err
 	}
@@ -233,15 +247,17 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	}
 	defer stream.Close()
 	applier := apply.New(apply.Config{
-		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.source.Flavor, Start: start,
-		Mapping: r.mapping, Origin: r.origin, Handover: handover, Decisions: r.job.Decisions, SystemZone: zone,
+		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.facts.flavor(), Start: start,
+		Mapping: r.mapping, Origin: r.facts.Origin, Handover: handover, Decisions: r.job.Decisions, SystemZone: r.facts.Zone,
 		Merge: r.job.Merge, GroupBytes: r.job.GroupBytes, GroupTimeout: r.job.GroupTimeout, Workers: r.job.ParallelWorkers, History: r.job.History,
 		Pace: r.pace, Conflicts: apply.Policy(r.job.Conflicts), Objects: r.job.Objects, Arrived: r.createObjects, Event: r.report.event, Logger: r.log,
 	})
 	r.report.streaming(stream, applier, r.queue(), copied.Rows())
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.finish(working, applier) })
-	if r.job.Verify != nil {
+	if r.source != nil { // else the end waits until it is back, as does verification
+		group.Go(func() error { return r.finish(working, applier) })
+	}
+	if r.source != nil && r.job.Verify != nil {
 		group.Go(func() error { return r.verify(working, stream, applier) })
 	}
 	group.Go(func() error {

@@ -146,6 +146,8 @@ type Progress struct {
 	RowsPerSecond float64
 	// Relay is the state of the relay log, nil without one.
 	Relay *relay.Stats
+	// SourceAway is set while what the relay log holds is applied, since the source cannot be reached.
+	SourceAway bool
 	// End is where the target's own binary log stands behind all that a run has applied that was told to finish; empty before.
 	End mysql.Position
 }

@@ -2,8 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
+
+	"go.uber.org/zap"
 
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/relay"
@@ -34,8 +35,11 @@ func (r *run) withRelay(ctx context.Context, work func(context.Context) error) (
 		if r.writing != nil {
 			<-r.writing.done
 		}
-		if closed := r.relay.Close(); closed != nil {
-			err = errors.Join(err, closed)
+		closed := r.relay.Close()
+		if err == nil {
+			err = closed
+		} else if closed != nil { // which the next run makes good
+			r.log.Warn("closing the relay log", zap.Error(closed))
 		}
 	}()
 	return work(ctx)
@@ -54,7 +58,11 @@ func (r *run) writeRelay(ctx context.Context, from mysql.Position) error {
 	if r.writing != nil {
 		return nil
 	}
-	if !r.relay.Holds(from) {
+	held, err := r.relay.Holds(from)
+	if err != nil {
+		return err
+	}
+	if !held {
 		if err := r.checkHistory(r.source, from); err != nil {
 			return fmt.Errorf("source: %w", err)
 		}
@@ -104,7 +112,11 @@ func (r *run) checkKnown(c *mysql.Conn, k known) error {
 	if r.writing != nil { // it goes on, and stops by itself where it cannot
 		return nil
 	}
-	if r.relay != nil && !k.start.IsZero() && r.relay.Holds(k.start) {
+	held, err := r.held(k.start)
+	if err != nil {
+		return err
+	}
+	if held {
 		end := r.relay.End()
 		lacking, err := c.Flavor.Lacks(c, end)
 		if err != nil {
@@ -125,6 +137,14 @@ func (r *run) checkKnown(c *mysql.Conn, k known) error {
 		}
 	}
 	return nil
+}
+
+// held reports whether the job has a relay log with all that follows a position.
+func (r *run) held(from mysql.Position) (bool, error) {
+	if r.relay == nil || from.IsZero() {
+		return false, nil
+	}
+	return r.relay.Holds(from)
 }
 
 // otherRelay says which other node has a relay log of the job, for a source that has purged what the job needs.

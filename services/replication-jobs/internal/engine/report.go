@@ -27,6 +27,7 @@ type report struct {
 	stream  *binlog.Stream
 	applier applier
 	relay   *relay.Log
+	away    bool // the source is
 	queue   int
 	tick    func(Progress)
 	samples []sample
@@ -105,6 +106,14 @@ func (r *report) relaying(l *relay.Log) {
 	r.relay = l
 }
 
+// alone is start for a run whose source is away.
+func (r *report) alone(ctx context.Context) (stop func()) {
+	r.mu.Lock()
+	r.away = true
+	r.mu.Unlock()
+	return r.start(ctx)
+}
+
 // executed is the position that is applied, zero before the run follows the binary log.
 func (r *report) executed() mysql.Position {
 	r.mu.Lock()
@@ -134,7 +143,7 @@ func (r *report) send() {
 	p := r.progress(time.Now())
 	if r.relay != nil {
 		stats := r.relay.Stats()
-		p.Relay = &stats
+		p.Relay, p.SourceAway = &stats, r.away
 	}
 	tick := r.tick
 	r.mu.Unlock()

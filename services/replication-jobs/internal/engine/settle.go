@@ -14,17 +14,17 @@ func (r *run) settle(ctx context.Context, start mysql.Position, copied *progress
 	if len(copied.Snapshots) == 0 {
 		return nil
 	}
-	goal, err := mysql.ParsePoint(r.source.Flavor, copied.Snapshots[len(copied.Snapshots)-1])
+	goal, err := mysql.ParsePoint(r.facts.flavor(), copied.Snapshots[len(copied.Snapshots)-1])
 	if err != nil {
 		return err
 	}
-	if reached(r.source.Flavor, start, goal) {
+	if reached(r.facts.flavor(), start, goal) {
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.report.onTick(func(p Progress) {
-		if reached(r.source.Flavor, p.Executed, goal) {
+		if reached(r.facts.flavor(), p.Executed, goal) {
 			cancel(errSettled)
 		}
 	})

@@ -72,17 +72,23 @@ func (r *run) queue() int { return max(r.job.QueueSize, minQueue) }
 // open begins to read the binary log behind start.
 func (r *run) open(ctx context.Context, start mysql.Position) (*binlog.Stream, error) {
 	cfg := binlog.Config{
-		Source: r.source.Config, Flavor: r.source.Flavor, Start: start, Selection: r.mapping, QueueTransactions: r.queue(), LeaveOut: r.leaveOut,
+		Flavor: r.facts.flavor(), Start: start, Selection: r.mapping, QueueTransactions: r.queue(), LeaveOut: r.leaveOut,
 		Metadata: r.job.Subscription != nil, Logger: r.log,
+	}
+	if r.relay != nil {
+		cfg.Events = r.relay.Behind(start)
+	}
+	if r.source == nil {
+		return binlog.Open(ctx, cfg)
 	}
 	if r.relay != nil {
 		if err := r.writeRelay(ctx, start); err != nil {
 			return nil, err
 		}
-		cfg.Events = r.relay.Behind(start)
 	} else if err := r.checkHistory(r.source, start); err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
+	cfg.Source = r.source.Config
 	_ = r.source.Close() // nothing more is asked of it, and it would stand idle for days
 	return binlog.Open(ctx, cfg)
 }

@@ -39,7 +39,9 @@ func (r *run) subscribe(ctx context.Context) error {
 	}
 	defer producer.Close()
 	defer r.disconnect()
-	return r.withSource(ctx, knownOf(state), func(ctx context.Context) error { return r.publish(ctx, producer, state) })
+	with := func(ctx context.Context) error { return r.publish(ctx, producer, state) }
+	without := func(ctx context.Context) error { return r.feed(producer, state).replicate(ctx, state) }
+	return r.withSource(ctx, knownOf(state), with, without)
 }
 
 // publish brings the source's rows and changes to the cluster.
@@ -54,11 +56,19 @@ func (r *run) publish(ctx context.Context, producer *kafka.Producer, state *kafk
 	if err != nil {
 		return fmt.Errorf("source: %w", mysql.Explain(err))
 	}
+	if err := r.learn(facts{Version: r.source.Version, Collations: collations}); err != nil {
+		return err
+	}
 	stop := r.report.start(ctx)
 	defer stop()
+	return r.feed(producer, state).replicate(ctx, state)
+}
+
+// feed is the run of a subscription whose source is known.
+func (r *run) feed(producer *kafka.Producer, state *kafka.State) *subscription {
 	s := &subscription{run: r, producer: producer, before: progress.Applied{Transactions: state.Transactions, Rows: state.Rows}}
-	s.feed = s.config(collations)
-	return s.replicate(ctx, state)
+	s.feed = s.config()
+	return s
 }
 
 // knownOf is what the cluster remembers of a job.
@@ -71,12 +81,12 @@ func knownOf(state *kafka.State) known {
 	return k
 }
 
-func (s *subscription) config(collations debezium.Collations) feed.Config {
+func (s *subscription) config() feed.Config {
 	sub := s.job.Subscription
 	return feed.Config{
-		Source: s.job.Source, JobID: s.job.ID, Flavor: s.source.Flavor, Mapping: s.mapping, Collations: collations, Producer: s.producer,
+		Source: s.job.Source, JobID: s.job.ID, Flavor: s.facts.flavor(), Mapping: s.mapping, Collations: s.facts.Collations, Producer: s.producer,
 		Format: debezium.Options{
-			Version: "opsdeck " + app.Version, Connector: s.source.Flavor.Name(), Name: sub.Topic,
+			Version: "opsdeck " + app.Version, Connector: s.facts.flavor().Name(), Name: sub.Topic,
 			Schemas: sub.Schemas, DecimalString: sub.DecimalString, PreciseUnsigned: sub.PreciseUnsigned, SingleTopic: sub.SingleTopic,
 		},
 		Topics:    &feed.Topics{Prefix: sub.Topic, Single: sub.SingleTopic, Changes: sub.ChangeTopic},
@@ -147,7 +157,7 @@ func (s *subscription) copy(ctx context.Context, before *progress.Copy) (*progre
 }
 
 func (s *subscription) stream(ctx context.Context, start mysql.Position, copied *progress.Copy) error {
-	handover, err := copied.Handover(s.source.Flavor)
+	handover, err := copied.Handover(s.facts.flavor())
 	if err != nil {
 		return err
 	}

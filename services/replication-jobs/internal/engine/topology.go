@@ -44,10 +44,10 @@ func (k known) positions() []mysql.Position {
 	}
 }
 
-// withSource runs work with a source that the job can go on from, while that answers.
-func (r *run) withSource(ctx context.Context, k known, work func(context.Context) error) error {
+// withSource runs work with a source that the job can go on from, while that answers. Where none can be reached, without applies what the relay log holds.
+func (r *run) withSource(ctx context.Context, k known, work, without func(context.Context) error) error {
 	if err := r.connectSource(ctx, k); err != nil {
-		return err
+		return r.withoutSource(ctx, k, err, without)
 	}
 	return watched(ctx, "source", r.job.Source, func(ctx context.Context) error {
 		source := r.source
@@ -69,14 +69,14 @@ func (r *run) connectSource(ctx context.Context, k known) error {
 			return &mysql.Error{Permanent: true, Sentence: "source: the job follows a server without GTIDs, whose positions mean nothing elsewhere: take mysql_addresses out of the job"}
 		}
 	}
-	first := r.job.Source.Addr()
+	first := r.job.Source
 	var problems []string
 	permanent := true
-	for _, source := range append([]mysql.Config{r.job.Source}, r.job.Alternates...) {
+	for _, source := range append([]mysql.Config{first}, r.job.Alternates...) {
 		r.job.Source = source
 		err := r.try(ctx, k)
 		if err == nil {
-			if source.Addr() != first {
+			if source.Addr() != first.Addr() {
 				r.report.event("source", fmt.Sprintf("reading from %s: %s", source.Addr(), strings.Join(problems, "; ")))
 			}
 			return nil
@@ -87,6 +87,7 @@ func (r *run) connectSource(ctx context.Context, k known) error {
 		permanent = permanent && mysql.Permanent(err)
 		problems = append(problems, fmt.Sprintf("%s: %v", source.Addr(), err))
 	}
+	r.job.Source = first
 	return &mysql.Error{Permanent: permanent, Sentence: "source: none of its servers can be used: " + strings.Join(problems, "; ")}
 }
 

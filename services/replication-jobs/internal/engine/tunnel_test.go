@@ -129,6 +129,47 @@ func TestTunnelOfASubscription(t *testing.T) {
 	far.cut()
 }
 
+// TestTunnelOfARelayedJob: the relay log lies where the job runs, and is applied there while the node of the source is lost.
+func TestTunnelOfARelayedJob(t *testing.T) {
+	t.Parallel()
+	p := &pair{source: mysqltest.Start(t, 1), target: mysqltest.Start(t, 2)}
+	far := newFarSource(t, p.source)
+	p.source.Exec(t, "CREATE DATABASE far", "CREATE TABLE far.t (id INT PRIMARY KEY, v INT)", "INSERT INTO far.t SELECT seq, 0 FROM mysql.seq_1_to_5000")
+	job := far.through(relayed(p.job("far", 1, "far"), t.TempDir()))
+	slow := job
+	slow.ChunkSize, slow.MaxRowsPerSecond = 100, 100 // minutes, however busy the machine
+	run := start(t, slow)
+	run.awaitEvent(t, "from the snapshot at")
+	p.source.Exec(t, "UPDATE far.t SET v = 1 WHERE id % 2 = 0")
+	p.awaitRelay(t, run)
+	purge(t, p.source)
+	run.stop(t) // in the copy
+	job.Epoch++
+	run = start(t, job)
+	p.awaitEqual(t, run, "far")
+
+	release := p.hold(t, "far.t")
+	p.source.Exec(t, "DELETE FROM far.t WHERE id % 3 = 0")
+	p.awaitRelay(t, run)
+	want := p.source.Checksums(t, "far")
+	far.cut()
+	require.Error(t, <-run.done)
+	p.source.Exec(t, "INSERT INTO far.t VALUES (6000, 6)")
+	release()
+	job.Epoch++
+	run = start(t, job)
+	err := <-run.done
+	require.ErrorContains(t, err, "what the relay log holds is applied, as far as ")
+	require.Equal(t, want, p.target.Checksums(t, "far"))
+
+	far.serve(t)
+	job.Epoch++
+	run = start(t, job)
+	p.awaitEqual(t, run, "far")
+	run.stop(t)
+	far.cut()
+}
+
 // BenchmarkTunnel copies a table from a source that is reached directly, and from one that another node reaches.
 func BenchmarkTunnel(b *testing.B) {
 	const rows = 200_000

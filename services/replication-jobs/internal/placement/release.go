@@ -59,8 +59,8 @@ type released struct {
 }
 
 // Release lets go of the jobs one of whose nodes has been silent for longer than the lease: another node may take them, or the
-// same one when it is back. It does so as well with jobs that fail while the node that they want for their source is there again and does
-// not have it.
+// same one when it is back. It does so as well with jobs that fail while a node is there again that they need: the one that they want for their source, or
+// that has their relay log, of which they have begun no other yet.
 func (s *Service) Release(ctx context.Context) error {
 	var lost []released
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -99,6 +99,12 @@ func release(ctx context.Context, tx pgx.Tx, lease time.Duration) ([]released, e
 			JOIN replication.nodes AS n ON n.id::text = j.source_node
 			JOIN replication.allocations AS a ON a.job_id = j.id AND a.epoch = j.epoch AND a.target = 'src'
 			WHERE j.status = 'retrying' AND a.node <> n.id AND n.seen >= now() - $1::interval
+			UNION
+			SELECT j.id, j.epoch, 'node ' || n.name || ', which has its relay log, is back'
+			FROM replication.jobs AS j
+			JOIN replication.nodes AS n ON n.id = j.relay_node
+			WHERE j.status = 'retrying' AND j.node <> n.id AND n.seen >= now() - $1::interval
+				AND n.id::text = coalesce(j.pinned_node, j.preferred_node, n.id::text) AND j.config -> 'src_task' ->> 'binlog_relay' = 'true'
 		), reasons AS (
 			SELECT job_id, epoch, string_agg(reason, '; ') AS reason FROM due GROUP BY job_id, epoch
 		), lost AS (

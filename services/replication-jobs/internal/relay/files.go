@@ -8,8 +8,6 @@ import (
 	"syscall"
 
 	"github.com/go-mysql-org/go-mysql/replication"
-
-	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 // suffix is how the names of a log's files end.
@@ -34,18 +32,6 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// failedWrite puts an error of the disk in words.
-func failedWrite(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &mysql.Error{Sentence: "the disk of the worker node is full, the relay log cannot grow: make room there (OPSDECK_WORKER_DATA), or switch binlog_relay off", Err: err}
-	default:
-		return &mysql.Error{Sentence: "the relay log cannot be written on the disk of the worker node", Err: err}
-	}
 }
 
 // artificial is the flag of events that are in no file of the source.

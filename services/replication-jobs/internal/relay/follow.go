@@ -136,7 +136,7 @@ func (l *Log) flush() error {
 	if errors.Is(err, os.ErrClosed) { // the file was sealed meanwhile
 		return nil
 	}
-	return failedWrite(err)
+	return l.opt.Store.failedWrite(err)
 }
 
 // trim deletes the files that lie before a position as a whole.

@@ -89,7 +89,7 @@ func Open(opt Options) (*Log, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of a relay log: %w", err)
+		return nil, opt.Store.failedWrite(err)
 	}
 	lock, err := acquire(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -112,19 +112,12 @@ func (l *Log) Close() error {
 	return errors.Join(l.seal(), l.lock.Close())
 }
 
-// Holds reports whether all that follows a position, and is not in the future, is here.
-func (l *Log) Holds(from mysql.Position) bool {
+// Abandon says why nothing more will come, for a log that Follow is not called for: the reader hears it once it has read all, and the stats tell it.
+func (l *Log) Abandon(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.segments) == 0 {
-		return false
-	}
-	at, err := mysql.ParsePoint(l.flavor, from)
-	if err != nil || !at.Covers(l.segments[0].point) {
-		return false
-	}
-	end, err := mysql.ParsePoint(l.flavor, l.bounds.End())
-	return err == nil && end.Covers(at)
+	l.failed, l.waits = why, why.Error()
+	l.wake()
 }
 
 // End is the position behind the last whole transaction.
@@ -197,7 +190,7 @@ func (l *Log) seal() error {
 	}
 	err := errors.Join(l.buffer.Flush(), l.out.Sync(), l.out.Close())
 	l.out, l.unsynced = nil, 0
-	return failedWrite(err)
+	return l.opt.Store.failedWrite(err)
 }
 
 // extend begins a file behind the last whole transaction.
@@ -213,13 +206,13 @@ func (l *Log) extend(number int) error {
 	}
 	s := &segment{number: number, path: filepath.Join(l.dir, fmt.Sprintf("%08d%s", number, suffix)), start: start, point: point}
 	if l.out, err = os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
-		return failedWrite(err)
+		return l.opt.Store.failedWrite(err)
 	}
 	l.buffer = bufio.NewWriterSize(l.out, writeBuffer)
 	l.segments = append(l.segments, s)
 	s.size += int64(len(text))
 	if _, err := l.buffer.Write(text); err != nil {
-		return failedWrite(err)
+		return l.opt.Store.failedWrite(err)
 	}
 	// Who begins to read here must know in which file of the source, and how events are written.
 	if format := l.bounds.Format(); format != nil {
@@ -229,20 +222,22 @@ func (l *Log) extend(number int) error {
 			}
 		}
 	}
-	return failedWrite(errors.Join(l.buffer.Flush(), l.out.Sync(), syncDir(l.dir)))
+	return l.opt.Store.failedWrite(errors.Join(l.buffer.Flush(), l.out.Sync(), syncDir(l.dir)))
 }
 
 // write adds an event to the last file.
 func (l *Log) write(raw []byte) error {
 	f := frame(raw)
-	_, err := l.buffer.Write(f[:])
+	n, err := l.buffer.Write(f[:])
 	if err == nil {
-		_, err = l.buffer.Write(raw)
+		var more int
+		more, err = l.buffer.Write(raw)
+		n += more
 	}
-	n := int64(len(f) + len(raw))
-	l.last().size += n
-	l.unsynced += n
-	return failedWrite(err)
+	// Of a disk that is full, less: the reader must not take what is missing for damage.
+	l.last().size += int64(n)
+	l.unsynced += int64(n)
+	return l.opt.Store.failedWrite(err)
 }
 
 // remove deletes files.

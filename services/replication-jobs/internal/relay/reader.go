@@ -211,7 +211,7 @@ func (l *Log) look(s *segment, offset int64) (int64, <-chan struct{}, error) {
 	end := s.size - int64(l.buffer.Buffered())
 	if end <= offset && end < s.size {
 		if err := l.buffer.Flush(); err != nil {
-			return 0, nil, failedWrite(err)
+			return 0, nil, l.opt.Store.failedWrite(err)
 		}
 		end = s.size
 	}

@@ -186,15 +186,18 @@ func TestFiles(t *testing.T) {
 		numbers, err := l.read(t.Context(), position(n), 40-n)
 		require.ErrorIs(t, err, errEnough)
 		require.Equal(t, upTo(40)[n:], numbers)
-		require.True(t, l.Holds(position(n)))
+		l.requireHeld(t, true, position(n))
+		require.Equal(t, n < 40, l.Exceeds(position(n)))
 	}
-	require.False(t, l.Holds(position(41)), "it is not there yet")
+	require.False(t, l.Exceeds(position(40)))
+	l.requireHeld(t, true, position(40))
+	l.requireHeld(t, false, position(41)) // it is not there yet
 
 	// What is applied is deleted file by file, and the rest is there after a restart.
 	require.NoError(t, l.trim(position(20)))
 	require.Less(t, len(files(t, dir)), all)
-	require.True(t, l.Holds(position(20)))
-	require.False(t, l.Holds(position(1)))
+	l.requireHeld(t, true, position(20))
+	l.requireHeld(t, false, position(1))
 	require.NoError(t, l.Close())
 	l = open(t, dir)
 	numbers, err := l.read(t.Context(), position(20), 20)
@@ -265,58 +268,4 @@ func (l *Log) awaitHungry(t *testing.T) {
 		defer l.mu.Unlock()
 		return l.hungry
 	}, time.Minute, time.Millisecond)
-}
-
-// TestRoom: a full log has the source wait until files are deleted, or the reader waits for more.
-func TestRoom(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	opt, heard := options(dir, 4<<20)
-	l, err := Open(opt)
-	require.NoError(t, err)
-	require.NoError(t, l.Reset(position(0), version))
-	n := 0
-	for ; l.Stats().Bytes < opt.MaxBytes; n++ {
-		l.put(t, transaction(n+1, 200<<10)...)
-	}
-	require.Empty(t, heard)
-	taken := make(chan error)
-	take := func() {
-		for _, e := range transaction(n+1, 10) {
-			if err := l.take(t.Context(), e); err != nil {
-				taken <- err
-				return
-			}
-		}
-		n++
-		taken <- nil
-	}
-	go take()
-	require.Contains(t, <-heard, "the source has to wait")
-	require.Contains(t, l.Stats().Waits, "binlog_relay_max_mib")
-	require.NoError(t, l.trim(position(n/2)))
-	require.NoError(t, <-taken)
-	require.Contains(t, <-heard, "has room again")
-	require.Empty(t, l.Stats().Waits)
-
-	// The disk, or the limit of the node, is a reason too; a reader that has read all is let through.
-	l.mu.Lock()
-	l.tight = "the disk is small"
-	l.mu.Unlock()
-	go take()
-	require.Contains(t, <-heard, "the disk is small")
-	ctx, cancel := context.WithCancel(t.Context())
-	read := make(chan error)
-	go func() {
-		_, err := l.read(ctx, l.End(), 2)
-		read <- err
-	}()
-	require.NoError(t, <-taken)
-	cancel()
-	require.ErrorIs(t, <-read, context.Canceled)
-	require.NoError(t, l.Close())
-
-	why, err := Store{Dir: dir, MaxBytes: 1}.tight()
-	require.NoError(t, err)
-	require.Contains(t, why, "OPSDECK_WORKER_RELAY_MAX_MIB")
 }

@@ -100,7 +100,7 @@ func (l *Log) cut() error {
 		_, err = file.Seek(whole, io.SeekStart)
 	}
 	if err != nil {
-		return errors.Join(failedWrite(err), file.Close())
+		return errors.Join(l.opt.Store.failedWrite(err), file.Close())
 	}
 	s.size = whole
 	l.out, l.buffer = file, bufio.NewWriterSize(file, writeBuffer)

@@ -76,7 +76,7 @@ func TestTornTail(t *testing.T) {
 		}
 		l := reopen(whole[:cut])
 		require.True(t, l.End().IsZero())
-		require.False(t, l.Holds(position(0)))
+		l.requireHeld(t, false, position(0))
 		require.NoError(t, l.Close())
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"unicode/utf8"
+
+	"github.com/opsdeck/opsdeck/services/replication-jobs/internal/mysql"
 )
 
 const (
@@ -76,6 +78,45 @@ func (s Store) used() (int64, error) {
 	return total, err
 }
 
+// failedWrite puts an error of the disk in words.
+func (s Store) failedWrite(err error) error {
+	var known *mysql.Error
+	switch {
+	case err == nil, errors.As(err, &known):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return &mysql.Error{Sentence: "the disk of the worker node is full, the relay log cannot grow: " + s.room() +
+			"; make room there, and the job goes on by itself, or switch binlog_relay off", Err: err}
+	default:
+		return &mysql.Error{Sentence: "the relay log cannot be written on the disk of the worker node", Err: err}
+	}
+}
+
+// room says where the logs are, what they take, and what is left; what cannot be told is left out.
+func (s Store) room() string {
+	dir := s.Dir
+	if full, err := filepath.Abs(dir); err == nil {
+		dir = full
+	}
+	text := dir + " (in OPSDECK_WORKER_DATA)"
+	if used, err := s.used(); err == nil {
+		text += fmt.Sprintf(" holds %d MiB of relay logs", used>>20)
+	}
+	if free, err := s.free(); err == nil {
+		text += fmt.Sprintf(", and its disk has %d MiB left", free>>20)
+	}
+	return text
+}
+
+// free is what the disk has left for processes without privileges.
+func (s Store) free() (int64, error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(s.Dir, &disk); err != nil {
+		return 0, fmt.Errorf("look at the disk of the relay logs: %w", err)
+	}
+	return int64(disk.Bavail) * disk.Bsize, nil
+}
+
 // ignoreMissing forgives a file that was deleted meanwhile.
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,11 +127,11 @@ func ignoreMissing(err error) error {
 
 // tight says why no log of the node should grow, "" if they may.
 func (s Store) tight() (string, error) {
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(s.Dir, &disk); err != nil {
-		return "", fmt.Errorf("look at the disk of the relay logs: %w", err)
+	free, err := s.free()
+	if err != nil {
+		return "", err
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < reserve {
+	if free < reserve {
 		return fmt.Sprintf("the disk of the worker node has %d MiB left, and relay logs leave %d MiB to others", free>>20, int64(reserve)>>20), nil
 	}
 	used, err := s.used()

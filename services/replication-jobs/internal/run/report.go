@@ -66,6 +66,9 @@ func (f figures) source() *replicationv1.TaskStatus {
 	}
 	s.BufferStatus.ExtractorTxQueueSize = f.QueueTransactions
 	s.Stage = f.text("Sending data", "Sending binlog event to slave", "Master has sent all binlog to slave; waiting for more updates")
+	if f.SourceAway && !f.retrying {
+		s.Stage = "Reconnecting after a failed master event read"
+	}
 	return s
 }
 

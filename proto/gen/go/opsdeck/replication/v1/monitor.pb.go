@@ -324,7 +324,7 @@ type RelayLog struct {
 	MaxBytes int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// Age of the newest event in it, in seconds, while the source has others; 0 when it has none.
 	Behind int64 `protobuf:"varint,3,opt,name=behind,proto3" json:"behind,omitempty"`
-	// Why the source has to wait; "" when it has not.
+	// Why it does not grow: it is full and the source has to wait, or the source cannot be reached; "" when it does.
 	Waits         string `protobuf:"bytes,4,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
