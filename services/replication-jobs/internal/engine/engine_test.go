@@ -88,7 +88,7 @@ func (r *running) stop(t *testing.T) {
 }
 
 // patience bounds a wait for something that comes about: long, since a machine may be busy with other tests.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 // await waits for a condition, which must come about before the run ends.
 func (r *running) await(t *testing.T, condition func() bool) {

@@ -129,8 +129,8 @@ func TestForgottenReaderIsEnded(t *testing.T) {
 func TestForgottenReaderOfASubscriptionIsEnded(t *testing.T) {
 	t.Parallel()
 	s := newSubscribed(t)
-	s.source.Exec(t, "CREATE DATABASE kept", "CREATE TABLE kept.t (id INT PRIMARY KEY)", "INSERT INTO kept.t SELECT seq FROM mysql.seq_1_to_2000",
-		"CREATE TABLE kept.u (id INT PRIMARY KEY)", "INSERT INTO kept.u SELECT seq FROM mysql.seq_1_to_500000", "ANALYZE TABLE kept.t, kept.u")
+	s.source.Exec(t, "CREATE DATABASE kept", "CREATE TABLE kept.t (id INT PRIMARY KEY)", "INSERT INTO kept.t SELECT seq FROM mysql.seq_1_to_200",
+		"CREATE TABLE kept.u (id INT PRIMARY KEY)", "INSERT INTO kept.u SELECT seq FROM mysql.seq_1_to_50000", "ANALYZE TABLE kept.t, kept.u")
 	job := s.job("kept", 1, "kept")
 	job.ChunkSize = 1
 	first := start(t, job)
