@@ -39,7 +39,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const (
 	natsUser   = "opsdeck"
-	patience   = time.Minute
+	patience   = 3 * time.Minute
 	moment     = 20 * time.Millisecond
 	maxMessage = 32 << 20
 )

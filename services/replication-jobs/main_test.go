@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const (
 	natsUser      = "opsdeck"
 	workerService = "replication-worker"
-	patience      = time.Minute
+	patience      = 3 * time.Minute
 	moment        = 20 * time.Millisecond
 )
 
