@@ -17,7 +17,8 @@ import (
 type builder struct {
 	applier   *Applier
 	executors []*executor
-	turn      int // of the executor that gets the next transaction
+	turn      int  // of the executor that gets the next unit
+	handed    bool // it has been given the whole of a transaction
 	flight    flight
 	stream    <-chan *binlog.Transaction
 	executed  gomysql.GTIDSet // after everything built so far
@@ -61,6 +62,8 @@ func (b *builder) run(ctx context.Context) error {
 			if err := b.batch.seal(); err != nil {
 				return err
 			}
+			b.choose()
+			ready = b.executor().ready
 		case len(stream) > 0 || b.batch.idle() && !b.hurry && !held.closed:
 			ready = nil
 		case b.patience() > 0 && !held.closed:

@@ -12,15 +12,24 @@ func (b *builder) flush(ctx context.Context) error {
 	if b.batch == nil {
 		return nil
 	}
+	b.choose()
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
 	return b.send(ctx)
 }
 
+// choose moves on to the next executor while the one before is at work on a transaction. A target that keeps up is thus written to by one session,
+// whose thread and memory the server has at hand.
+func (b *builder) choose() {
+	if b.handed && b.flight.last() != nil {
+		b.turn, b.handed = (b.turn+1)%len(b.executors), false
+	}
+}
+
 func (b *builder) executor() *executor { return b.executors[b.turn] }
 
-// ready waits for the executor whose turn it is.
+// ready waits for the chosen executor.
 func (b *builder) ready(ctx context.Context) error {
 	select {
 	case <-b.executor().ready:
@@ -66,14 +75,12 @@ func (b *builder) send(ctx context.Context) error {
 	return b.hand(ctx, u)
 }
 
-// hand gives a unit to the executor whose turn it is. The parts of a transaction go to the same one.
+// hand gives a unit to the chosen executor. The parts of a transaction go to the same one.
 func (b *builder) hand(ctx context.Context, u *unit) error {
 	b.flight.add(u)
 	select {
 	case b.executor().work <- u:
-		if u.last {
-			b.turn = (b.turn + 1) % len(b.executors)
-		}
+		b.handed = u.last
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -225,7 +225,8 @@ func (r *run) wantsCopy() bool {
 
 func (r *run) copy(ctx context.Context) (*progress.Copy, error) {
 	copier := fullcopy.New(fullcopy.Options{
-		Source: r.job.Source, Target: r.job.Target, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
+		// As the first sessions were opened: what is preferred is tried once, not by each of them.
+		Source: r.source.Config, Target: r.target.Config, JobID: r.job.ID, Epoch: r.job.Epoch, Mapping: r.mapping,
 		ChunkSize: cmp.Or(r.job.ChunkSize, defaultChunkSize), Readers: copyReaders, Writers: max(r.job.ParallelWorkers, minCopyWriters),
 		DropTableIfExists: r.job.DropTableIfExists, SkipCreate: r.job.SkipCreateDBTable, Origin: r.facts.Origin, Pace: r.pace,
 		Objects: r.job.Objects,
@@ -247,7 +248,7 @@ func (r *run) stream(ctx context.Context, start mysql.Position, copied *progress
 	}
 	defer stream.Close()
 	applier := apply.New(apply.Config{
-		Target: r.job.Target, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.facts.flavor(), Start: start,
+		Target: r.target.Config, Job: r.job.ID, Epoch: r.job.Epoch, Flavor: r.facts.flavor(), Start: start,
 		Mapping: r.mapping, Origin: r.facts.Origin, Handover: handover, Decisions: r.job.Decisions, SystemZone: r.facts.Zone,
 		Merge: r.job.Merge, GroupBytes: r.job.GroupBytes, GroupTimeout: r.job.GroupTimeout, Workers: r.job.ParallelWorkers, History: r.job.History,
 		Pace: r.pace, Conflicts: apply.Policy(r.job.Conflicts), Objects: r.job.Objects, Arrived: r.createObjects, Event: r.report.event, Logger: r.log,

@@ -174,3 +174,23 @@ func TestTablesOfEarlierReleases(t *testing.T) {
 	require.NoError(t, progress.SetOrigin(c, "later", 1, "there"))
 	require.ErrorIs(t, progress.SetOrigin(c, "later", 2, "there"), progress.ErrFenced)
 }
+
+func TestEnsureWritesNothingWhereAllIsThere(t *testing.T) {
+	t.Parallel()
+	c := mysqltest.Start(t, 1).Connect(t)
+	require.NoError(t, progress.Ensure(c))
+	before, err := c.Flavor.CurrentPosition(c)
+	require.NoError(t, err)
+	require.NoError(t, progress.Ensure(c))
+	after, err := c.Flavor.CurrentPosition(c)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+
+	_, err = c.Execute("DROP TABLE opsdeck.replication_ended, opsdeck.replication_server")
+	require.NoError(t, err)
+	require.NoError(t, progress.Ensure(c), "what is missing comes back")
+	for _, table := range []string{"replication_ended", "replication_server"} {
+		_, err := c.Execute("SELECT * FROM opsdeck." + table)
+		require.NoError(t, err)
+	}
+}

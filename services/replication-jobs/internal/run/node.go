@@ -17,7 +17,7 @@ const (
 	firstLease    = 10 * time.Second
 	// callTimeout bounds one call: a manager that hangs must not eat the lease.
 	callTimeout = 3 * time.Second
-	// gather is how long news wait for company before they are reported.
+	// gather is the least time between two calls of which news are the cause: later ones keep the first of them company.
 	gather = 50 * time.Millisecond
 	// stopWait is how long a report may wait for runs that end.
 	stopWait = 2 * time.Second
@@ -43,7 +43,8 @@ type Node struct {
 	ends     map[string]*end // sources' ends of runs on other nodes
 	interval time.Duration
 	lease    time.Duration
-	heard    time.Time // when the last call that was answered began
+	called   time.Time // when the last call began
+	heard    time.Time // when the last one that was answered began
 }
 
 // Traffic counts the messages that the node has exchanged over NATS.
@@ -81,11 +82,11 @@ func (n *Node) Run(ctx context.Context) error {
 // step calls the manager once. A node that is not answered for the length of the lease stops its runs: the manager may
 // have given them away.
 func (n *Node) step(ctx context.Context) {
-	began := time.Now()
+	n.called = time.Now()
 	err := n.reconcile(ctx)
 	switch {
 	case err == nil:
-		n.heard = began
+		n.heard = n.called
 	case ctx.Err() != nil:
 	default:
 		n.log.Warn("the manager does not answer", zap.Error(err), zap.Duration("since", time.Since(n.heard)))
@@ -205,7 +206,7 @@ func (n *Node) stopAll() {
 	}
 }
 
-// wait returns after the interval, or shortly after there is news.
+// wait returns after the interval, or when there is news: at once, unless the last call was just now.
 func (n *Node) wait(ctx context.Context) {
 	interval := time.NewTimer(n.interval)
 	defer interval.Stop()
@@ -213,7 +214,7 @@ func (n *Node) wait(ctx context.Context) {
 	case <-ctx.Done():
 	case <-interval.C:
 	case <-n.news:
-		interval.Reset(gather)
+		interval.Reset(gather - time.Since(n.called))
 		select {
 		case <-ctx.Done():
 		case <-interval.C:
