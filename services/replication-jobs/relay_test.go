@@ -84,7 +84,7 @@ func TestARelayLogKeepsItsJob(t *testing.T) {
 // TestARelayLogTakesItsJobBack: a job that fails on another node, which has begun no relay log, goes back to the one that has it once that lives again.
 func TestARelayLogTakesItsJobBack(t *testing.T) {
 	t.Parallel()
-	m := startManager(t, func(c *replication.Config) { c.Lease, c.Interval = time.Hour, 50*time.Millisecond }) // who lives is up to the test
+	m := startManager(t)
 	first, second := m.node("first"), m.node("second")
 	id := m.create(alice, "relayed", withRelay, func(c *replicationv1.JobConfig) { c.SrcTask.NodeId, c.DestTask.NodeId = "", "" })
 	mine := first.reconcile()[0]
