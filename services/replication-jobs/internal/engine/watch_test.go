@@ -82,7 +82,7 @@ func TestForgottenConnections(t *testing.T) {
 		adjust func(*testing.T, *engine.Job)
 		want   string
 	}{
-		"of the target, at the beginning": {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "opsdeck.replication_ddl") }, "target"},
+		"of the target, at the beginning": {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "table_schema = 'opsdeck'") }, "target"},
 		"of the target, in the copy":      {func(t *testing.T, j *engine.Job) { j.Target = forgetful(t, j.Target, "a row of the copy") }, "target"},
 		"of the source, at the beginning": {func(t *testing.T, j *engine.Job) { j.Source = forgetful(t, j.Source, "binlog_format") }, "source"},
 		"of the source, in the copy":      {func(t *testing.T, j *engine.Job) { j.Source = forgetful(t, j.Source, "FROM `forgotten`") }, "source"},
