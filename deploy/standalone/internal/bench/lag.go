@@ -166,7 +166,7 @@ func (e *engines) watch(ctx context.Context, server *mariadb.Server, committed [
 		if err != nil {
 			return nil, err
 		}
-		for now := time.Now(); int64(len(arrived)) < newest; {
+		for now := time.Now(); int64(len(arrived)) < newest; { // all of them were seen at this moment
 			arrived = append(arrived, now)
 		}
 	}

@@ -2,31 +2,36 @@
 package operator
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/opsdeck/opsdeck/deploy/standalone/internal/client"
 )
 
 // Client is an operator at work.
 type Client struct {
-	base  string
 	Token string // of the session, after Login
-	http  *http.Client
+
+	base *url.URL
+	http *http.Client
+	api  *client.Client
 }
 
 // New returns an operator of the opsdeck at an address (host:port).
 func New(address string) *Client {
-	return &Client{base: "http://" + address, http: &http.Client{Timeout: 30 * time.Second}}
+	c := &Client{base: &url.URL{Scheme: "http", Host: address}, http: &http.Client{Timeout: 30 * time.Second}}
+	c.api = client.New(c.base, func(context.Context) (string, error) { return c.Token, nil })
+	return c
 }
 
 // Ready reports whether the gateway and everything behind it can work.
 func (c *Client) Ready(ctx context.Context) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("readyz").String(), nil)
 	if err != nil {
 		return false
 	}
@@ -38,38 +43,21 @@ func (c *Client) Ready(ctx context.Context) bool {
 	return response.StatusCode < http.StatusMultipleChoices
 }
 
-// call sends a request with a JSON body (none when nil) and reads the answer into answer. A status other than 200 is an error
-// that carries the server's message.
-func (c *Client) call(ctx context.Context, method, path string, body, answer any) error {
-	var payload io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		payload = bytes.NewReader(text)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, payload)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.Token != "" {
-		request.Header.Set("Authorization", c.Token)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }() // read to its end below
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
+// get asks for what is at a path, and reads the JSON of the answer into answer.
+func (c *Client) get(ctx context.Context, path string, query url.Values, answer any) error {
+	text, err := c.api.Get(ctx, path, query)
+	return errors.Join(err, read(text, answer))
+}
+
+// post sends body as JSON, and reads that of the answer into answer.
+func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	text, err := c.api.Post(ctx, path, body)
+	return errors.Join(err, read(text, answer))
+}
+
+func read(text json.RawMessage, answer any) error {
+	if text == nil {
+		return nil
 	}
 	return json.Unmarshal(text, answer)
 }
@@ -79,7 +67,7 @@ func (c *Client) Login(ctx context.Context, captcha, password string) error {
 	var picture struct {
 		ID string `json:"id"`
 	}
-	if err := c.call(ctx, http.MethodGet, "/v2/login/captcha", nil, &picture); err != nil {
+	if err := c.get(ctx, "/v2/login/captcha", nil, &picture); err != nil {
 		return err
 	}
 	var opened struct {
@@ -87,7 +75,7 @@ func (c *Client) Login(ctx context.Context, captcha, password string) error {
 			Token string `json:"token"`
 		} `json:"data"`
 	}
-	err := c.call(ctx, http.MethodPost, "/v2/login", map[string]string{
+	err := c.post(ctx, "/v2/login", map[string]string{
 		"tenant": "platform", "username": "admin", "password": password, "captcha_id": picture.ID, "captcha": captcha,
 	}, &opened)
 	c.Token = opened.Data.Token
@@ -122,7 +110,7 @@ func (c *Client) CreateJob(ctx context.Context, job Job) (string, error) {
 			ID string `json:"job_id"`
 		} `json:"job"`
 	}
-	err := c.call(ctx, http.MethodPost, "/v2/job/migration/create", map[string]any{
+	err := c.post(ctx, "/v2/job/migration/create", map[string]any{
 		"job_id": job.Name, "task_step_name": job.Steps,
 		"src_task":  map[string]any{"task_name": "src", "mysql_connection_config": job.Source, "replicate_do_db": schemas},
 		"dest_task": map[string]any{"task_name": "dest", "mysql_connection_config": job.Target, "parallel_workers": job.Writers},
@@ -133,7 +121,7 @@ func (c *Client) CreateJob(ctx context.Context, job Job) (string, error) {
 // Order pauses, resumes or deletes a migration job.
 func (c *Client) Order(ctx context.Context, order, id string) error {
 	var answer any
-	return c.call(ctx, http.MethodPost, "/v2/job/migration/"+order, map[string]string{"job_id": id}, &answer)
+	return c.post(ctx, "/v2/job/migration/"+order, map[string]string{"job_id": id}, &answer)
 }
 
 // Detail is what an operator looks at in a job's detail.
@@ -165,7 +153,7 @@ type Step struct {
 // Detail returns the detail of a migration job.
 func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	var d Detail
-	err := c.call(ctx, http.MethodGet, "/v2/job/migration/detail?job_id="+url.QueryEscape(id), nil, &d)
+	err := c.get(ctx, "/v2/job/migration/detail", url.Values{"job_id": {id}}, &d)
 	return d, err
 }
 
@@ -202,7 +190,7 @@ func (c *Client) Look(ctx context.Context, id string) (Detail, Figures, error) {
 			continue
 		}
 		f = Figures{}
-		if err := c.call(ctx, http.MethodGet, "/v2/monitor/task?task_name=dest&allocation_id="+url.QueryEscape(log.Allocation), nil, &f); err != nil {
+		if err := c.get(ctx, "/v2/monitor/task", url.Values{"task_name": {"dest"}, "allocation_id": {log.Allocation}}, &f); err != nil {
 			return d, f, err
 		}
 	}
